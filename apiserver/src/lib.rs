@@ -1,0 +1,10 @@
+//! The API server: the only door to the store. HTTPS (Kubernetes REST) and gRPC on one port, one registry behind both.
+//!
+//! Follow a request: [`http`] or [`grpc`] → [`dispatch`] → [`registry`] (with [`schema`], [`patch`], [`kinds`], [`admission`]) → [`store`].
+
+pub mod error;
+pub mod kinds;
+pub mod registry;
+pub mod schema;
+pub mod store;
+pub mod patch;

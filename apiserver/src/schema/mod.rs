@@ -1,0 +1,50 @@
+//! One description of every built-in type, made at build time; strict decoding, protobuf, patches, apply and OpenAPI read it.
+
+use serde_json::Value;
+
+/// Group, version and kind of an object. `group` is empty for core.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Gvk {
+    /// `apps`
+    pub group: String,
+    /// `v1`
+    pub version: String,
+    /// `Deployment`
+    pub kind: String,
+}
+
+impl Gvk {
+    /// From `apps/v1` and `Deployment`.
+    pub fn parse(api_version: &str, kind: &str) -> Self {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        Self { group: group.to_owned(), version: version.to_owned(), kind: kind.to_owned() }
+    }
+
+    /// `apps/v1`
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
+    }
+}
+
+/// What to do with unknown and duplicate fields: the `fieldValidation` parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum FieldValidation {
+    /// Drop them silently.
+    Ignore,
+    /// Drop them and say so in `Warning:` headers (the default of the API).
+    #[default]
+    Warn,
+    /// Refuse the request (what kubectl asks for).
+    Strict,
+}
+
+/// A decoded body.
+#[derive(Clone, Debug)]
+pub struct Decoded {
+    /// Group, version and kind that the body names.
+    pub gvk: Gvk,
+    /// The object in the canonical form: what Go would marshal after decoding it (no nulls, no empty optional values, zero values where Go keeps them).
+    pub object: Value,
+    /// `unknown field "spec.foo"`, `duplicate field "spec.bar"`: empty under [`FieldValidation::Ignore`].
+    pub warnings: Vec<String>,
+}

@@ -1,0 +1,1 @@
+//! `resource.Quantity`: exact arithmetic on `500m`, `1Gi`, `1e3`.
