@@ -21,7 +21,8 @@ pub struct Fetched {
 /// Gets an `http://` URL.
 pub fn get(url: &str) -> io::Result<Fetched> {
     let (authority, path) = split(url).ok_or_else(|| invalid(format!("{url:?} is no http:// URL")))?;
-    let address = if authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) { authority.to_owned() } else { format!("{authority}:80") };
+    let address =
+        if authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) { authority.to_owned() } else { format!("{authority}:80") };
     let mut last = invalid(format!("{authority} has no address"));
     for target in address.to_socket_addrs()? {
         match TcpStream::connect_timeout(&target, PATIENCE) {

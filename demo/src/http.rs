@@ -104,7 +104,8 @@ fn parse(head: &str) -> Option<Request> {
         }
     }
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let query = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(k, v)| (decode(k), decode(v))).collect();
+    let query =
+        query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(k, v)| (decode(k), decode(v))).collect();
     Some(Request { method: method.to_owned(), path: decode(path), query, keep_alive, length })
 }
 
@@ -141,9 +142,13 @@ pub fn write(to: &mut impl Write, answer: &Answer, keep_alive: bool, without_bod
         _ => "Internal Server Error",
     };
     let connection = if keep_alive { "keep-alive" } else { "close" };
-    let mut bytes =
-        format!("HTTP/1.1 {} {reason}\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: {connection}\r\n\r\n", answer.code, answer.content_type, answer.body.len())
-            .into_bytes();
+    let mut bytes = format!(
+        "HTTP/1.1 {} {reason}\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: {connection}\r\n\r\n",
+        answer.code,
+        answer.content_type,
+        answer.body.len()
+    )
+    .into_bytes();
     if !without_body {
         bytes.extend_from_slice(&answer.body);
     }

@@ -175,7 +175,9 @@ fn respond(server: &Server, request: &Request) -> Answer {
         },
         "/env" => Answer::text(200, crate::environment()),
         "/fetch" => match request.parameter("url") {
-            Some(url) => fetch::get(url).map_or_else(|fault| Answer::text(502, format!("{fault}\n")), |got| Answer { body: got.body, ..Answer::text(got.code, "") }),
+            Some(url) => {
+                fetch::get(url).map_or_else(|fault| Answer::text(502, format!("{fault}\n")), |got| Answer { body: got.body, ..Answer::text(got.code, "") })
+            }
             None => Answer::text(400, "url= is missing\n"),
         },
         "/resolve" => match request.parameter("name") {
@@ -195,7 +197,8 @@ fn burn(request: &Request) -> Result<Answer, String> {
 impl Server {
     fn describe(&self) -> String {
         let About { pod, namespace, node, ip, version } = &self.about;
-        let text = [("pod", pod), ("namespace", namespace), ("node", node), ("ip", ip), ("version", version)].map(|(key, value)| format!("\"{key}\":{}", http::quote(value)));
+        let text = [("pod", pod), ("namespace", namespace), ("node", node), ("ip", ip), ("version", version)]
+            .map(|(key, value)| format!("\"{key}\":{}", http::quote(value)));
         format!("{{{},\"uptimeSeconds\":{},\"requests\":{}}}\n", text.join(","), self.started.elapsed().as_secs(), self.requests.load(Ordering::SeqCst))
     }
 }
@@ -268,9 +271,17 @@ mod tests {
     #[test]
     fn breaks_and_mends() {
         let server = server();
-        for (target, code) in
-            [("/healthz", 200), ("/ready", 200), ("/fail/ready", 200), ("/ready", 500), ("/healthz", 200), ("/fail/healthz", 200), ("/healthz", 500), ("/fix/ready", 200), ("/ready", 200)]
-        {
+        for (target, code) in [
+            ("/healthz", 200),
+            ("/ready", 200),
+            ("/fail/ready", 200),
+            ("/ready", 500),
+            ("/healthz", 200),
+            ("/fail/healthz", 200),
+            ("/healthz", 500),
+            ("/fix/ready", 200),
+            ("/ready", 200),
+        ] {
             assert_eq!(ask(&server, target).0, code, "{target}");
         }
     }
