@@ -107,10 +107,9 @@ fn accept(listener: &TcpListener, server: &Arc<Server>) {
         let server = Arc::clone(server);
         server.open.fetch_add(1, Ordering::SeqCst);
         thread::spawn(move || {
-            if let Err(fault) = converse(connection, from, &server) {
-                if fault.kind() == std::io::ErrorKind::InvalidData {
-                    eprintln!("{from}: {fault}"); // anything else is a connection that broke, or fell silent
-                }
+            match converse(connection, from, &server) {
+                Err(fault) if fault.kind() == std::io::ErrorKind::InvalidData => eprintln!("{from}: {fault}"),
+                Ok(()) | Err(_) => {} // a connection that broke or fell silent is no news
             }
             server.open.fetch_sub(1, Ordering::SeqCst);
         });
@@ -137,7 +136,7 @@ fn converse(connection: TcpStream, from: SocketAddr, server: &Server) -> std::io
         server.busy.fetch_add(1, Ordering::SeqCst);
         let answer = respond(server, &request);
         if !matches!(request.path.as_str(), "/healthz" | "/ready") {
-            println!("{} {} {} from {}", request.method, request.path, answer.code, from.ip());
+            println!("{} {} {} from {}", request.method, request.path, answer.code, from.ip().to_canonical());
         }
         let wrote = http::write(&mut writer, &answer, request.keep_alive, request.method == "HEAD");
         server.busy.fetch_sub(1, Ordering::SeqCst);
