@@ -2,6 +2,8 @@
 //!
 //! Follow a request: [`http`] or [`grpc`] → [`dispatch`] → [`registry`] (with [`schema`], [`patch`], [`kinds`], [`admission`]) → [`store`].
 
+pub mod auth;
+pub mod dispatch;
 pub mod error;
 pub mod kinds;
 pub mod registry;
