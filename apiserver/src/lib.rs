@@ -6,7 +6,7 @@ pub mod auth;
 pub mod dispatch;
 pub mod error;
 pub mod kinds;
+pub mod patch;
 pub mod registry;
 pub mod schema;
 pub mod store;
-pub mod patch;
