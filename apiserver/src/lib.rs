@@ -5,6 +5,7 @@
 pub mod auth;
 pub mod dispatch;
 pub mod error;
+pub mod http;
 pub mod kinds;
 pub mod patch;
 pub mod registry;
