@@ -44,29 +44,15 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    fn new(
-        kind: FieldErrorKind,
-        field: impl Into<String>,
-        value: Value,
-        detail: impl Into<String>,
-    ) -> Self {
-        Self {
-            kind,
-            field: field.into(),
-            value,
-            detail: detail.into(),
-        }
+    fn new(kind: FieldErrorKind, field: impl Into<String>, value: Value, detail: impl Into<String>) -> Self {
+        Self { kind, field: field.into(), value, detail: detail.into() }
     }
     /// `field: Required value: detail`
     pub fn required(field: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::new(FieldErrorKind::Required, field, Value::Null, detail)
     }
     /// `field: Invalid value: value: detail`
-    pub fn invalid(
-        field: impl Into<String>,
-        value: impl Into<Value>,
-        detail: impl Into<String>,
-    ) -> Self {
+    pub fn invalid(field: impl Into<String>, value: impl Into<Value>, detail: impl Into<String>) -> Self {
         Self::new(FieldErrorKind::Invalid, field, value.into(), detail)
     }
     /// `field: Forbidden: detail`
@@ -82,46 +68,25 @@ impl FieldError {
         Self::new(FieldErrorKind::NotFound, field, value.into(), "")
     }
     /// `field: Unsupported value: value: supported values: "A", "B"` (sorted, as Kubernetes does)
-    pub fn not_supported(
-        field: impl Into<String>,
-        value: impl Into<Value>,
-        supported: &[&str],
-    ) -> Self {
+    pub fn not_supported(field: impl Into<String>, value: impl Into<Value>, supported: &[&str]) -> Self {
         let mut sorted = supported.to_vec();
         sorted.sort_unstable();
         let list: Vec<String> = sorted.iter().map(|one| format!("{one:?}")).collect();
-        let detail = if list.is_empty() {
-            String::new()
-        } else {
-            format!("supported values: {}", list.join(", "))
-        };
+        let detail = if list.is_empty() { String::new() } else { format!("supported values: {}", list.join(", ")) };
         Self::new(FieldErrorKind::NotSupported, field, value.into(), detail)
     }
     /// `field: Too long: may not be more than N bytes`
     pub fn too_long(field: impl Into<String>, max: usize) -> Self {
-        Self::new(
-            FieldErrorKind::TooLong,
-            field,
-            Value::Null,
-            format!("may not be more than {max} bytes"),
-        )
+        Self::new(FieldErrorKind::TooLong, field, Value::Null, format!("may not be more than {max} bytes"))
     }
     /// `field: Too many: N: must have at most M items`
     pub fn too_many(field: impl Into<String>, have: usize, max: usize) -> Self {
-        Self::new(
-            FieldErrorKind::TooMany,
-            field,
-            Value::from(have),
-            format!("must have at most {max} items"),
-        )
+        Self::new(FieldErrorKind::TooMany, field, Value::from(have), format!("must have at most {max} items"))
     }
 
     /// The sentence without the field: `field.Error.ErrorBody`.
     pub fn body(&self) -> String {
-        use FieldErrorKind::{
-            Duplicate, Forbidden, Internal, Invalid, NotFound, NotSupported, Required, TooLong,
-            TooMany, TypeInvalid,
-        };
+        use FieldErrorKind::{Duplicate, Forbidden, Internal, Invalid, NotFound, NotSupported, Required, TooLong, TooMany, TypeInvalid};
         let shown = match self.kind {
             Required => "Required value".to_owned(),
             Forbidden => "Forbidden".to_owned(),
@@ -133,18 +98,11 @@ impl FieldError {
             Invalid | TypeInvalid => format!("Invalid value: {}", show(&self.value)),
             NotSupported => format!("Unsupported value: {}", show(&self.value)),
         };
-        if self.detail.is_empty() {
-            shown
-        } else {
-            format!("{shown}: {}", self.detail)
-        }
+        if self.detail.is_empty() { shown } else { format!("{shown}: {}", self.detail) }
     }
 
     fn cause(&self) -> Cause {
-        use FieldErrorKind::{
-            Duplicate, Forbidden, Internal, Invalid, NotFound, NotSupported, Required, TooLong,
-            TooMany, TypeInvalid,
-        };
+        use FieldErrorKind::{Duplicate, Forbidden, Internal, Invalid, NotFound, NotSupported, Required, TooLong, TooMany, TypeInvalid};
         let reason = match self.kind {
             NotFound => "FieldValueNotFound",
             Required => "FieldValueRequired",
@@ -157,11 +115,7 @@ impl FieldError {
             Internal => "InternalError",
             TypeInvalid => "FieldValueTypeInvalid",
         };
-        Cause {
-            reason: reason.to_owned(),
-            message: self.body(),
-            field: self.field.clone(),
-        }
+        Cause { reason: reason.to_owned(), message: self.body(), field: self.field.clone() }
     }
 }
 
@@ -186,35 +140,17 @@ pub mod failure {
 
     /// `{resource.group} "{name}" not found`; `resource` is the group-resource.
     pub fn not_found(resource: &str, name: &str) -> Status {
-        named(
-            404,
-            "NotFound",
-            resource,
-            name,
-            format!("{resource} \"{name}\" not found"),
-        )
+        named(404, "NotFound", resource, name, format!("{resource} \"{name}\" not found"))
     }
 
     /// `{resource.group} "{name}" already exists`
     pub fn already_exists(resource: &str, name: &str) -> Status {
-        named(
-            409,
-            "AlreadyExists",
-            resource,
-            name,
-            format!("{resource} \"{name}\" already exists"),
-        )
+        named(409, "AlreadyExists", resource, name, format!("{resource} \"{name}\" already exists"))
     }
 
     /// `Operation cannot be fulfilled on {resource.group} "{name}": {why}`
     pub fn conflict(resource: &str, name: &str, why: &str) -> Status {
-        named(
-            409,
-            "Conflict",
-            resource,
-            name,
-            format!("Operation cannot be fulfilled on {resource} \"{name}\": {why}"),
-        )
+        named(409, "Conflict", resource, name, format!("Operation cannot be fulfilled on {resource} \"{name}\": {why}"))
     }
 
     /// `{resource.group} "{name}" is forbidden: {why}`
@@ -246,16 +182,8 @@ pub mod failure {
             [one] => format!(": {one}"),
             many => format!(": [{}]", many.join(", ")),
         };
-        let qualified = if group.is_empty() {
-            kind.to_owned()
-        } else {
-            format!("{kind}.{group}")
-        };
-        let mut status = Status::failure(
-            422,
-            "Invalid",
-            format!("{qualified} \"{name}\" is invalid{told}"),
-        );
+        let qualified = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
+        let mut status = Status::failure(422, "Invalid", format!("{qualified} \"{name}\" is invalid{told}"));
         status.details = Some(Details {
             name: name.to_owned(),
             group: group.to_owned(),
@@ -269,12 +197,7 @@ pub mod failure {
     fn named(code: u16, reason: &str, resource: &str, name: &str, message: String) -> Status {
         let (kind, group) = resource.split_once('.').unwrap_or((resource, ""));
         let mut status = Status::failure(code, reason, message);
-        status.details = Some(Details {
-            name: name.to_owned(),
-            group: group.to_owned(),
-            kind: kind.to_owned(),
-            ..Details::default()
-        });
+        status.details = Some(Details { name: name.to_owned(), group: group.to_owned(), kind: kind.to_owned(), ..Details::default() });
         status
     }
 }

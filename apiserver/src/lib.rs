@@ -8,6 +8,8 @@ pub mod error;
 pub mod http;
 pub mod kinds;
 pub mod patch;
+pub mod pki;
 pub mod registry;
 pub mod schema;
 pub mod store;
+pub mod tls;
