@@ -206,6 +206,45 @@ fn scaled(whole: &str, fraction: &str, scale: Scale) -> i128 {
     (value + i128::from(lost)).min(MOST)
 }
 
+/// The text that Kubernetes answers with for a quantity sent as `text`: canonical, but as written where its parser finds that
+/// canonical enough to keep (`+1`, `1e3`).
+pub fn canonical(text: &str) -> Result<String, Malformed> {
+    let quantity: Quantity = text.parse()?;
+    Ok(if keeps_text(text) { text.to_owned() } else { quantity.to_string() })
+}
+
+/// The same of a quantity in a list of resources, which keeps three decimals, rounded up (`SetDefaults_ResourceList`).
+pub fn canonical_resource(text: &str) -> Result<String, Malformed> {
+    let mut quantity: Quantity = text.parse()?;
+    let milli = ONE / 1000;
+    if quantity.nanos % milli == 0 {
+        return canonical(text);
+    }
+    quantity.nanos = (quantity.nanos / milli + quantity.nanos.signum()) * milli;
+    Ok(quantity.to_string())
+}
+
+/// The fast path of `ParseQuantity`, and what it takes for canonical. `text` is well formed.
+fn keeps_text(text: &str) -> bool {
+    let number = text.trim_start_matches(['-', '+']).trim_start_matches('0');
+    let end = number.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(number.len());
+    let (number, suffix) = number.split_at(end);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let digits = format!("{}{fraction}", if whole.is_empty() { "0" } else { whole });
+    match suffix_scale(suffix) {
+        Ok((Scale::Two(exponent), _)) => {
+            // Powers of two that fit 15 decimal digits, and are no multiple of eight.
+            let precision = 15 - digits.len() as i64 - i64::from(exponent * 3 / 10) - 1;
+            fraction.is_empty() && precision >= 0 && digits.parse::<i64>().is_ok_and(|value| value & 7 != 0)
+        }
+        Ok((Scale::Ten(exponent), _)) => {
+            let scale = i64::from(exponent) - fraction.len() as i64;
+            digits.len() <= 18 && scale >= -9 && scale % 3 == 0 && !digits.ends_with("000") && !digits.starts_with('0')
+        }
+        Err(Malformed) => false,
+    }
+}
+
 fn ceiling(nanos: i128, unit: i128) -> i64 {
     let quotient = nanos.div_euclid(unit) + i128::from(nanos.rem_euclid(unit) != 0);
     i64::try_from(quotient).unwrap_or(if quotient < 0 { i64::MIN } else { i64::MAX })
@@ -318,5 +357,15 @@ mod tests {
         let sum = Quantity::from_bytes(512 << 20).plus("512M".parse().expect("well formed"));
         assert_eq!(sum.to_string(), "1024288Ki");
         assert_eq!(Quantity::ZERO.plus(Quantity::from_bytes(1 << 30)).to_string(), "1Gi");
+    }
+
+    #[test]
+    fn texts_that_are_kept() {
+        for (text, kept) in [("+1", "+1"), ("1e3", "1e3"), ("1000000Ki", "1000000Ki"), ("1e1", "10"), ("1024Ki", "1Mi"), ("1.5Gi", "1536Mi"), ("0", "0")] {
+            assert_eq!(canonical(text), Ok(kept.to_owned()), "{text}");
+        }
+        for (text, rounded) in [("0.0001", "1m"), ("100u", "1m"), ("1.0005", "1001m"), ("-1n", "-1m"), ("0.1Gi", "107374182400m"), ("+1", "+1")] {
+            assert_eq!(canonical_resource(text), Ok(rounded.to_owned()), "{text}");
+        }
     }
 }

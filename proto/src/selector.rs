@@ -109,8 +109,7 @@ impl Selector {
 
     /// Exactly these labels (`Service.spec.selector`, `nodeSelector`).
     pub fn of_map(labels: &BTreeMap<String, String>) -> Self {
-        let requirement =
-            |(key, value): (&String, &String)| Requirement { key: key.clone(), operator: Operator::In, values: vec![value.clone()] };
+        let requirement = |(key, value): (&String, &String)| Requirement { key: key.clone(), operator: Operator::In, values: vec![value.clone()] };
         Self { requirements: labels.iter().map(requirement).collect(), nothing: false }
     }
 
@@ -376,8 +375,7 @@ impl FieldSelector {
             if term.is_empty() {
                 continue;
             }
-            requirements
-                .push(field_requirement(term).ok_or_else(|| Malformed(format!("invalid selector: '{text}'; can't understand '{term}'")))?);
+            requirements.push(field_requirement(term).ok_or_else(|| Malformed(format!("invalid selector: '{text}'; can't understand '{term}'")))?);
         }
         Ok(Self { requirements })
     }
