@@ -1,0 +1,5 @@
+pub mod plan;
+pub mod progress;
+pub mod sets;
+pub mod size;
+pub mod template;
