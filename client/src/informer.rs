@@ -4,7 +4,7 @@
 //! is the thin loop around it that watches and reconnects. Mirrors client-go's `tools/cache` Reflector and DeltaFIFO.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use futures::StreamExt;
@@ -92,11 +92,12 @@ struct Entry<T> {
 pub struct Cache<T> {
     objects: RwLock<BTreeMap<Key, Entry<T>>>,
     synced: AtomicBool,
+    seen: AtomicU64,
 }
 
 impl<T> Default for Cache<T> {
     fn default() -> Self {
-        Self { objects: RwLock::new(BTreeMap::new()), synced: AtomicBool::new(false) }
+        Self { objects: RwLock::new(BTreeMap::new()), synced: AtomicBool::new(false), seen: AtomicU64::new(0) }
     }
 }
 
@@ -114,6 +115,12 @@ impl<T> Cache<T> {
     /// The revision at which the cache has this object.
     pub fn revision(&self, key: &Key) -> Option<u64> {
         self.read().get(key).map(|entry| entry.revision)
+    }
+
+    /// Every change up to this revision is in the cache: whoever wrote an object of this watch at revision R sees its own write once this
+    /// is at least R.
+    pub fn seen(&self) -> u64 {
+        self.seen.load(Ordering::Acquire)
     }
 
     /// Every object, in key order.
@@ -201,6 +208,7 @@ impl<T: Cached> Follower<T> {
         // Initial events are not in the order of their revisions: only the bookmark that ends them says where the watch stands.
         if self.unheard.is_none() {
             self.revision = self.revision.max(revision);
+            self.cache.seen.fetch_max(self.revision, Ordering::AcqRel);
         }
         Ok(changes)
     }
@@ -343,6 +351,7 @@ mod tests {
         assert_eq!(sync.next_watch(&template).from_revision, None, "b, at revision 5, may be missing");
         assert_eq!(told(&mut sync, vec![event(Type::Added, "a", 9, "x"), end(10)]), ["synced"]);
         assert_eq!(sync.next_watch(&template).from_revision, Some(10));
+        assert_eq!(sync.cache.seen(), 10);
     }
 
     #[test]
