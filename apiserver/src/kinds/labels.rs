@@ -17,10 +17,7 @@ pub const ANNOTATIONS_MAX: usize = 256 * 1024;
 
 /// `ValidateLabelName`.
 pub fn validate_key(key: &str, path: &Path) -> Vec<FieldError> {
-    name::qualified(key)
-        .into_iter()
-        .map(|fault| FieldError::invalid(path, key, fault))
-        .collect()
+    name::qualified(key).into_iter().map(|fault| FieldError::invalid(path, key, fault)).collect()
 }
 
 /// `ValidateLabels`: keys and values of a map of labels.
@@ -29,11 +26,7 @@ pub fn validate_labels(labels: &Value, path: &Path) -> Vec<FieldError> {
     for (key, value) in entries(labels) {
         errors.extend(validate_key(key, path));
         let value = text(value);
-        errors.extend(
-            name::label_value(value)
-                .into_iter()
-                .map(|fault| FieldError::invalid(path, value, fault)),
-        );
+        errors.extend(name::label_value(value).into_iter().map(|fault| FieldError::invalid(path, value, fault)));
     }
     errors
 }
@@ -45,11 +38,7 @@ pub fn validate_annotations(annotations: &Value, path: &Path) -> Vec<FieldError>
     for (key, value) in entries(annotations) {
         size += key.len() + text(value).len();
         let faults = name::qualified(&key.to_lowercase());
-        errors.extend(
-            faults
-                .into_iter()
-                .map(|fault| FieldError::invalid(path, key.as_str(), fault)),
-        );
+        errors.extend(faults.into_iter().map(|fault| FieldError::invalid(path, key.as_str(), fault)));
     }
     if size > ANNOTATIONS_MAX {
         errors.push(FieldError::too_long(path, ANNOTATIONS_MAX));
@@ -61,10 +50,7 @@ pub fn validate_annotations(annotations: &Value, path: &Path) -> Vec<FieldError>
 pub fn validate_selector(selector: &Value, path: &Path) -> Vec<FieldError> {
     let mut errors = validate_labels(&selector["matchLabels"], &path.child("matchLabels"));
     for (index, requirement) in items(&selector["matchExpressions"]).iter().enumerate() {
-        errors.extend(validate_requirement(
-            requirement,
-            &path.child("matchExpressions").index(index),
-        ));
+        errors.extend(validate_requirement(requirement, &path.child("matchExpressions").index(index)));
     }
     errors
 }
@@ -85,21 +71,13 @@ fn validate_requirement(requirement: &Value, path: &Path) -> Vec<FieldError> {
                 errors.push(FieldError::forbidden(path.child("values"), told));
             }
         }
-        other => errors.push(FieldError::invalid(
-            path.child("operator"),
-            other,
-            "not a valid selector operator",
-        )),
+        other => errors.push(FieldError::invalid(path.child("operator"), other, "not a valid selector operator")),
     }
     errors.extend(validate_key(text(&requirement["key"]), &path.child("key")));
     for (index, value) in values.iter().enumerate() {
         let faults = name::label_value(text(value));
         let at = path.child("values").index(index);
-        errors.extend(
-            faults
-                .into_iter()
-                .map(|fault| FieldError::invalid(&at, text(value), fault)),
-        );
+        errors.extend(faults.into_iter().map(|fault| FieldError::invalid(&at, text(value), fault)));
     }
     errors
 }
@@ -118,11 +96,7 @@ pub fn selects(selector: &Value, labels: &Value) -> bool {
     let of = |key: &str| labels.get(key).map(text);
     let expression = |requirement: &Value| {
         let own = of(text(&requirement["key"]));
-        let listed = || {
-            items(&requirement["values"])
-                .iter()
-                .any(|value| Some(text(value)) == own)
-        };
+        let listed = || items(&requirement["values"]).iter().any(|value| Some(text(value)) == own);
         match text(&requirement["operator"]) {
             "In" => own.is_some() && listed(),
             "NotIn" => own.is_none() || !listed(),
@@ -131,8 +105,7 @@ pub fn selects(selector: &Value, labels: &Value) -> bool {
             _ => false, // refused by validation
         }
     };
-    entries(&selector["matchLabels"]).all(|(key, value)| of(key) == Some(text(value)))
-        && items(&selector["matchExpressions"]).iter().all(expression)
+    entries(&selector["matchLabels"]).all(|(key, value)| of(key) == Some(text(value))) && items(&selector["matchExpressions"]).iter().all(expression)
 }
 
 /// `FormatLabelSelector`: `app=web,tier in (a,b)`, `<none>` where nothing is selected by.
@@ -143,10 +116,7 @@ pub fn format_selector(selector: &Value) -> String {
     // Sorted by key and, for equal keys, in the order given (`labels.Selector.Add`).
     let mut parts: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (key, value) in entries(&selector["matchLabels"]) {
-        parts
-            .entry(key.clone())
-            .or_default()
-            .push(format!("{key}={}", text(value)));
+        parts.entry(key.clone()).or_default().push(format!("{key}={}", text(value)));
     }
     for requirement in items(&selector["matchExpressions"]) {
         let key = text(&requirement["key"]);
@@ -162,23 +132,13 @@ pub fn format_selector(selector: &Value) -> String {
         parts.entry(key.to_owned()).or_default().push(shown);
     }
     let shown: Vec<String> = parts.into_values().flatten().collect();
-    if shown.is_empty() {
-        "<none>".to_owned()
-    } else {
-        shown.join(",")
-    }
+    if shown.is_empty() { "<none>".to_owned() } else { shown.join(",") }
 }
 
 /// `labels.FormatLabels`: `a=1,b=2`, `<none>` without any.
 pub fn format_labels(labels: &Value) -> String {
-    let shown: Vec<String> = entries(labels)
-        .map(|(key, value)| format!("{key}={}", text(value)))
-        .collect();
-    if shown.is_empty() {
-        "<none>".to_owned()
-    } else {
-        shown.join(",")
-    }
+    let shown: Vec<String> = entries(labels).map(|(key, value)| format!("{key}={}", text(value))).collect();
+    if shown.is_empty() { "<none>".to_owned() } else { shown.join(",") }
 }
 
 /// A `metav1.LabelSelector` as Go prints it inside a field error: its keys in the order of the Go struct.
@@ -186,12 +146,8 @@ pub fn show_selector(selector: &Value) -> String {
     if selector.is_null() {
         return "null".to_owned();
     }
-    let part =
-        |key: &str| (!is_empty(&selector[key])).then(|| format!("\"{key}\":{}", selector[key]));
-    let parts: Vec<String> = ["matchLabels", "matchExpressions"]
-        .into_iter()
-        .filter_map(part)
-        .collect();
+    let part = |key: &str| (!is_empty(&selector[key])).then(|| format!("\"{key}\":{}", selector[key]));
+    let parts: Vec<String> = ["matchLabels", "matchExpressions"].into_iter().filter_map(part).collect();
     format!("{{{}}}", parts.join(","))
 }
 
@@ -217,14 +173,8 @@ mod tests {
             (Value::Null, false),
             (json!({"matchLabels": {"app": "web"}}), true),
             (json!({"matchLabels": {"app": "db"}}), false),
-            (
-                json!({"matchExpressions": [{"key": "x", "operator": "NotIn", "values": ["y"]}]}),
-                true,
-            ),
-            (
-                json!({"matchExpressions": [{"key": "x", "operator": "Exists"}]}),
-                false,
-            ),
+            (json!({"matchExpressions": [{"key": "x", "operator": "NotIn", "values": ["y"]}]}), true),
+            (json!({"matchExpressions": [{"key": "x", "operator": "Exists"}]}), false),
         ] {
             assert_eq!(selects(&selector, &labels), expected, "{selector}");
         }
@@ -233,18 +183,9 @@ mod tests {
     #[test]
     fn refuses_bad_requirements() {
         let selector = json!({"matchExpressions": [{"key": "a b", "operator": "In"}, {"key": "a", "operator": "Is"}]});
-        let told: Vec<String> = validate_selector(&selector, &Path::new("spec.selector"))
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let told: Vec<String> = validate_selector(&selector, &Path::new("spec.selector")).iter().map(ToString::to_string).collect();
         assert_eq!(told.len(), 3);
-        assert_eq!(
-            told[0],
-            "spec.selector.matchExpressions[0].values: Required value: must be specified when `operator` is 'In' or 'NotIn'"
-        );
-        assert_eq!(
-            told[2],
-            "spec.selector.matchExpressions[1].operator: Invalid value: \"Is\": not a valid selector operator"
-        );
+        assert_eq!(told[0], "spec.selector.matchExpressions[0].values: Required value: must be specified when `operator` is 'In' or 'NotIn'");
+        assert_eq!(told[2], "spec.selector.matchExpressions[1].operator: Invalid value: \"Is\": not a valid selector operator");
     }
 }

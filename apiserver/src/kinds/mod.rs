@@ -17,9 +17,7 @@ use crate::registry::strategy::Strategy;
 
 /// The rules of a group-resource (`pods`, `deployments.apps`); a kind without rules of its own gets [`Plain`].
 pub fn strategy(group_resource: &str) -> Arc<dyn Strategy> {
-    workload::strategy(group_resource)
-        .or_else(|| cluster::strategy(group_resource))
-        .unwrap_or_else(|| Arc::new(Plain))
+    workload::strategy(group_resource).or_else(|| cluster::strategy(group_resource)).unwrap_or_else(|| Arc::new(Plain))
 }
 
 /// A kind without rules of its own.

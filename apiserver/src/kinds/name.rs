@@ -5,11 +5,11 @@
 
 const LABEL: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
 const SUBDOMAIN: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*";
-const SUBDOMAIN_UNDERSCORE: &str =
-    "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*";
+const SUBDOMAIN_UNDERSCORE: &str = "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*";
 const LABEL_KEY: &str = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";
 const LABEL_KEY_SENTENCE: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
-const SUBDOMAIN_SENTENCE: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character";
+const SUBDOMAIN_SENTENCE: &str =
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character";
 
 /// The longest DNS label.
 pub const LABEL_MAX: usize = 63;
@@ -37,11 +37,7 @@ pub fn path_segment(name: &str, prefix: bool) -> Vec<String> {
     if !prefix && (name == "." || name == "..") {
         return vec![format!("may not be '{name}'")];
     }
-    ["/", "%"]
-        .iter()
-        .filter(|bad| name.contains(**bad))
-        .map(|bad| format!("may not contain '{bad}'"))
-        .collect()
+    ["/", "%"].iter().filter(|bad| name.contains(**bad)).map(|bad| format!("may not contain '{bad}'")).collect()
 }
 
 /// `IsDNS1123Subdomain`.
@@ -67,19 +63,12 @@ pub fn subdomain_caseless(value: &str) -> Vec<String> {
 pub fn subdomain_with_underscore(value: &str) -> Vec<String> {
     let part = |part: &str| {
         let part = part.strip_prefix('_').unwrap_or(part);
-        ends_are(part, lower_alphanumeric)
-            && part
-                .bytes()
-                .all(|b| lower_alphanumeric(b) || b == b'-' || b == b'_')
+        ends_are(part, lower_alphanumeric) && part.bytes().all(|b| lower_alphanumeric(b) || b == b'-' || b == b'_')
     };
     let mut faults = too_long(value, SUBDOMAIN_MAX);
     if !value.split('.').all(part) {
         let sentence = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an alphanumeric character";
-        faults.push(regex_error(
-            sentence,
-            SUBDOMAIN_UNDERSCORE,
-            &["example.com"],
-        ));
+        faults.push(regex_error(sentence, SUBDOMAIN_UNDERSCORE, &["example.com"]));
     }
     faults
 }
@@ -89,11 +78,7 @@ pub fn wildcard_subdomain(value: &str) -> Vec<String> {
     let mut faults = too_long(value, SUBDOMAIN_MAX);
     if !value.strip_prefix("*.").is_some_and(is_subdomain) {
         let sentence = "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character";
-        faults.push(regex_error(
-            sentence,
-            &format!("\\*\\.{SUBDOMAIN}"),
-            &["*.example.com"],
-        ));
+        faults.push(regex_error(sentence, &format!("\\*\\.{SUBDOMAIN}"), &["*.example.com"]));
     }
     faults
 }
@@ -105,7 +90,8 @@ pub fn label(value: &str) -> Vec<String> {
         faults.push(if is_subdomain(value) {
             "must not contain dots".to_owned()
         } else {
-            let sentence = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character";
+            let sentence =
+                "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character";
             regex_error(sentence, LABEL, &["my-name", "123-abc"])
         });
     }
@@ -117,11 +103,7 @@ pub fn label_1035(value: &str) -> Vec<String> {
     let mut faults = too_long(value, LABEL_MAX);
     if !(is_label(value) && value.starts_with(|c: char| c.is_ascii_lowercase())) {
         let sentence = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character";
-        faults.push(regex_error(
-            sentence,
-            "[a-z]([-a-z0-9]*[a-z0-9])?",
-            &["my-name", "abc-123"],
-        ));
+        faults.push(regex_error(sentence, "[a-z]([-a-z0-9]*[a-z0-9])?", &["my-name", "abc-123"]));
     }
     faults
 }
@@ -136,41 +118,23 @@ pub fn qualified(value: &str) -> Vec<String> {
             if prefix.is_empty() {
                 faults.push(format!("prefix part {EMPTY}"));
             } else {
-                faults.extend(
-                    subdomain(prefix)
-                        .into_iter()
-                        .map(|fault| format!("prefix part {fault}")),
-                );
+                faults.extend(subdomain(prefix).into_iter().map(|fault| format!("prefix part {fault}")));
             }
             *name
         }
         _ => {
-            let told = regex_error(
-                LABEL_KEY_SENTENCE,
-                LABEL_KEY,
-                &["MyName", "my.name", "123-abc"],
-            );
-            faults.push(format!(
-                "a valid label key {told} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
-            ));
+            let told = regex_error(LABEL_KEY_SENTENCE, LABEL_KEY, &["MyName", "my.name", "123-abc"]);
+            faults.push(format!("a valid label key {told} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"));
             return faults;
         }
     };
     if name.is_empty() {
         faults.push(format!("name part {EMPTY}"));
     } else {
-        faults.extend(
-            too_long(name, LABEL_MAX)
-                .into_iter()
-                .map(|fault| format!("name part {fault}")),
-        );
+        faults.extend(too_long(name, LABEL_MAX).into_iter().map(|fault| format!("name part {fault}")));
     }
     if !is_label_text(name) {
-        let told = regex_error(
-            LABEL_KEY_SENTENCE,
-            LABEL_KEY,
-            &["MyName", "my.name", "123-abc"],
-        );
+        let told = regex_error(LABEL_KEY_SENTENCE, LABEL_KEY, &["MyName", "my.name", "123-abc"]);
         faults.push(format!("name part {told}"));
     }
     faults
@@ -181,30 +145,19 @@ pub fn label_value(value: &str) -> Vec<String> {
     let mut faults = too_long(value, LABEL_MAX);
     if !value.is_empty() && !is_label_text(value) {
         let sentence = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
-        faults.push(regex_error(
-            sentence,
-            &format!("({LABEL_KEY})?"),
-            &["MyValue", "my_value", "12345"],
-        ));
+        faults.push(regex_error(sentence, &format!("({LABEL_KEY})?"), &["MyValue", "my_value", "12345"]));
     }
     faults
 }
 
 /// `IsCIdentifier`.
 pub fn c_identifier(value: &str) -> Vec<String> {
-    let valid = value.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && value
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let valid = value.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     if valid {
         return Vec::new();
     }
     let sentence = "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric characters or '_'";
-    vec![regex_error(
-        sentence,
-        "[A-Za-z_][A-Za-z0-9_]*",
-        &["my_name", "MY_NAME", "MyName"],
-    )]
+    vec![regex_error(sentence, "[A-Za-z_][A-Za-z0-9_]*", &["my_name", "MY_NAME", "MyName"])]
 }
 
 /// `IsValidPortNum`.
@@ -214,11 +167,7 @@ pub fn port_number(port: i64) -> Vec<String> {
 
 /// `IsInRange`.
 pub fn in_range(value: i64, low: i64, high: i64) -> Vec<String> {
-    if (low..=high).contains(&value) {
-        Vec::new()
-    } else {
-        vec![range_error(low, high)]
-    }
+    if (low..=high).contains(&value) { Vec::new() } else { vec![range_error(low, high)] }
 }
 
 /// `IsValidUserID`, `IsValidGroupID`.
@@ -230,9 +179,7 @@ pub fn user_id(id: i64) -> Vec<String> {
 pub fn port_name(port: &str) -> Vec<String> {
     let mut faults = too_long(port, 15);
     if port.is_empty() || !port.bytes().all(|b| lower_alphanumeric(b) || b == b'-') {
-        faults.push(
-            "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)".to_owned(),
-        );
+        faults.push("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)".to_owned());
     }
     if !port.bytes().any(|b| b.is_ascii_lowercase()) {
         faults.push("must contain at least one letter (a-z)".to_owned());
@@ -248,9 +195,7 @@ pub fn port_name(port: &str) -> Vec<String> {
 
 /// `IsValidPercent`: `25%`.
 pub fn percent(value: &str) -> Vec<String> {
-    let valid = value
-        .strip_suffix('%')
-        .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()));
+    let valid = value.strip_suffix('%').is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()));
     if valid {
         return Vec::new();
     }
@@ -260,11 +205,7 @@ pub fn percent(value: &str) -> Vec<String> {
 
 /// `IsHTTPHeaderName`.
 pub fn http_header(value: &str) -> Vec<String> {
-    if !value.is_empty()
-        && value
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-')
-    {
+    if !value.is_empty() && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
         return Vec::new();
     }
     let sentence = "a valid HTTP header must consist of alphanumeric characters or '-'";
@@ -278,9 +219,7 @@ pub fn env_var(value: &str) -> Vec<String> {
         faults.push(format!("environment variable name {EMPTY}"));
     }
     if !value.chars().all(|c| (' '..='~').contains(&c) && c != '=') {
-        faults.push(
-            "a valid environment variable name must consist only of printable ASCII characters other than '='".to_owned(),
-        );
+        faults.push("a valid environment variable name must consist only of printable ASCII characters other than '='".to_owned());
     }
     faults
 }
@@ -288,18 +227,9 @@ pub fn env_var(value: &str) -> Vec<String> {
 /// `IsConfigMapKey`: keys of ConfigMaps and Secrets.
 pub fn config_key(value: &str) -> Vec<String> {
     let mut faults = too_long(value, SUBDOMAIN_MAX);
-    if value.is_empty()
-        || !value
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
-    {
-        let sentence =
-            "a valid config key must consist of alphanumeric characters, '-', '_' or '.'";
-        faults.push(regex_error(
-            sentence,
-            "[-._a-zA-Z0-9]+",
-            &["key.name", "KEY_NAME", "key-name"],
-        ));
+    if value.is_empty() || !value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_')) {
+        let sentence = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'";
+        faults.push(regex_error(sentence, "[-._a-zA-Z0-9]+", &["key.name", "KEY_NAME", "key-name"]));
     }
     match value {
         "." => faults.push("must not be '.'".to_owned()),
@@ -334,14 +264,8 @@ pub fn regex_error(sentence: &str, pattern: &str, examples: &[&str]) -> String {
     if examples.is_empty() {
         return format!("{sentence} (regex used for validation is '{pattern}')");
     }
-    let shown: Vec<String> = examples
-        .iter()
-        .map(|example| format!("'{example}', "))
-        .collect();
-    format!(
-        "{sentence} (e.g. {}regex used for validation is '{pattern}')",
-        shown.join(" or ")
-    )
+    let shown: Vec<String> = examples.iter().map(|example| format!("'{example}', ")).collect();
+    format!("{sentence} (e.g. {}regex used for validation is '{pattern}')", shown.join(" or "))
 }
 
 /// Whether `value` is made of DNS labels joined by dots, whatever its length.
@@ -355,10 +279,7 @@ pub fn is_label(value: &str) -> bool {
 }
 
 fn is_label_text(value: &str) -> bool {
-    ends_are(value, |b| b.is_ascii_alphanumeric())
-        && value
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    ends_are(value, |b| b.is_ascii_alphanumeric()) && value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
 }
 
 fn ends_are(value: &str, good: impl Fn(u8) -> bool) -> bool {
@@ -371,11 +292,7 @@ fn lower_alphanumeric(byte: u8) -> bool {
 }
 
 fn too_long(value: &str, max: usize) -> Vec<String> {
-    if value.len() > max {
-        vec![max_length_error(max)]
-    } else {
-        Vec::new()
-    }
+    if value.len() > max { vec![max_length_error(max)] } else { Vec::new() }
 }
 
 /// A `generateName` may end in a dash, because five characters follow it (`maskTrailingDash`).
@@ -408,14 +325,8 @@ mod tests {
     #[test]
     fn subdomains() {
         good(subdomain, &["a", "ab", "a-b.c", "0.0", "1a.b2", "a--1"]);
-        bad(
-            subdomain,
-            &["", "A", "a.", ".a", "a..b", "-a", "a-", "a_b", "a b", "é"],
-        );
-        assert_eq!(
-            subdomain(&"a".repeat(254)),
-            ["must be no more than 253 characters"]
-        );
+        bad(subdomain, &["", "A", "a.", ".a", "a..b", "-a", "a-", "a_b", "a b", "é"]);
+        assert_eq!(subdomain(&"a".repeat(254)), ["must be no more than 253 characters"]);
     }
 
     #[test]

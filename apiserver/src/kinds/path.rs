@@ -12,11 +12,7 @@ impl Path {
 
     /// `self.name`
     pub fn child(&self, name: &str) -> Self {
-        if self.0.is_empty() {
-            Self(name.to_owned())
-        } else {
-            Self(format!("{}.{name}", self.0))
-        }
+        if self.0.is_empty() { Self(name.to_owned()) } else { Self(format!("{}.{name}", self.0)) }
     }
 
     /// `self[index]`
@@ -54,12 +50,7 @@ mod tests {
 
     #[test]
     fn reads_as_kubernetes_writes_it() {
-        let path = Path::new("spec")
-            .child("containers")
-            .index(2)
-            .child("resources")
-            .child("limits")
-            .key("cpu");
+        let path = Path::new("spec").child("containers").index(2).child("resources").child("limits").key("cpu");
         assert_eq!(path.to_string(), "spec.containers[2].resources.limits[cpu]");
         assert_eq!(Path::default().child("data").to_string(), "data");
     }

@@ -14,38 +14,19 @@ use crate::registry::strategy::Column;
 /// Those of a kind that has no entry are [`name_and_created_at`].
 pub fn columns(resource: &str) -> Vec<Column> {
     static TABLE: OnceLock<BTreeMap<&'static str, Vec<Column>>> = OnceLock::new();
-    TABLE
-        .get_or_init(read_columns)
-        .get(resource)
-        .cloned()
-        .unwrap_or_else(name_and_created_at)
+    TABLE.get_or_init(read_columns).get(resource).cloned().unwrap_or_else(name_and_created_at)
 }
 
 fn read_columns() -> BTreeMap<&'static str, Vec<Column>> {
     let mut table: BTreeMap<&'static str, Vec<Column>> = BTreeMap::new();
-    for line in include_str!("table-columns.tsv")
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .skip(1)
-    {
+    for line in include_str!("table-columns.tsv").lines().filter(|line| !line.starts_with('#')).skip(1) {
         let mut parts = line.split('\t');
-        let (Some(resource), Some(name), Some(kind), Some(format), Some(priority)) = (
-            parts.next(),
-            parts.next(),
-            parts.next(),
-            parts.next(),
-            parts.next(),
-        ) else {
+        let (Some(resource), Some(name), Some(kind), Some(format), Some(priority)) = (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+        else {
             continue; // a blank line; the tests see that none is cut short
         };
         let priority = i32::from(priority == "1");
-        table.entry(resource).or_default().push(Column {
-            name,
-            kind,
-            format,
-            description: "",
-            priority,
-        });
+        table.entry(resource).or_default().push(Column { name, kind, format, description: "", priority });
     }
     table
 }
@@ -53,29 +34,14 @@ fn read_columns() -> BTreeMap<&'static str, Vec<Column>> {
 /// The columns of a kind without a printer: `Name`, `Created At`.
 pub fn name_and_created_at() -> Vec<Column> {
     vec![
-        Column {
-            name: "Name",
-            kind: "string",
-            format: "name",
-            description: "",
-            priority: 0,
-        },
-        Column {
-            name: "Created At",
-            kind: "date",
-            format: "",
-            description: "",
-            priority: 0,
-        },
+        Column { name: "Name", kind: "string", format: "name", description: "", priority: 0 },
+        Column { name: "Created At", kind: "date", format: "", description: "", priority: 0 },
     ]
 }
 
 /// The row of [`name_and_created_at`].
 pub fn name_and_created_at_row(object: &Value, _now: i64) -> Vec<Value> {
-    vec![
-        object["metadata"]["name"].clone(),
-        object["metadata"]["creationTimestamp"].clone(),
-    ]
+    vec![object["metadata"]["name"].clone(), object["metadata"]["creationTimestamp"].clone()]
 }
 
 /// The cell of the name.
@@ -109,16 +75,11 @@ pub fn parse_time(text: &str) -> Option<i64> {
     let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<i64>().ok();
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
     let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
-    let rest = text
-        .get(19..)?
-        .trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
+    let rest = text.get(19..)?.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
     let offset = match rest.as_bytes().first()? {
         b'Z' => 0,
         sign @ (b'+' | b'-') => {
-            let (hours, minutes) = (
-                rest.get(1..3)?.parse::<i64>().ok()?,
-                rest.get(4..6)?.parse::<i64>().ok()?,
-            );
+            let (hours, minutes) = (rest.get(1..3)?.parse::<i64>().ok()?, rest.get(4..6)?.parse::<i64>().ok()?);
             (hours * 3600 + minutes * 60) * if *sign == b'+' { 1 } else { -1 }
         }
         _ => return None,
@@ -127,17 +88,10 @@ pub fn parse_time(text: &str) -> Option<i64> {
         return None;
     }
     // Days from the civil calendar, years counted from March so that a leap day ends one.
-    let (year, month) = if month > 2 {
-        (year, month - 3)
-    } else {
-        (year - 1, month + 9)
-    };
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let era = year.div_euclid(400);
     let of_era = year.rem_euclid(400);
-    let days =
-        era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + (153 * month + 2) / 5 + day
-            - 1
-            - 719_468;
+    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + (153 * month + 2) / 5 + day - 1 - 719_468;
     Some(days * 86_400 + hour * 3600 + minute * 60 + second - offset)
 }
 
@@ -146,11 +100,7 @@ pub fn human_duration(seconds: i64) -> String {
     let (minutes, hours) = (seconds / 60, seconds / 3600);
     let days = hours / 24;
     let two = |big: i64, unit: &str, small: i64, small_unit: &str| {
-        if small == 0 {
-            format!("{big}{unit}")
-        } else {
-            format!("{big}{unit}{small}{small_unit}")
-        }
+        if small == 0 { format!("{big}{unit}") } else { format!("{big}{unit}{small}{small_unit}") }
     };
     match seconds {
         ..-1 => "<invalid>".to_owned(),
@@ -170,10 +120,7 @@ pub fn human_duration(seconds: i64) -> String {
 /// `layoutContainerCells`: names and images of containers, joined by commas.
 pub fn containers_and_images(containers: &Value) -> [Value; 2] {
     let joined = |key: &str| {
-        let all: Vec<&str> = items(containers)
-            .iter()
-            .map(|container| text(&container[key]))
-            .collect();
+        let all: Vec<&str> = items(containers).iter().map(|container| text(&container[key])).collect();
         Value::from(all.join(","))
     };
     [joined("name"), joined("image")]
@@ -196,10 +143,7 @@ mod tests {
     #[test]
     fn every_line_of_the_columns_is_whole() {
         for line in include_str!("table-columns.tsv").lines() {
-            assert!(
-                line.starts_with('#') || line.split('\t').count() == 5,
-                "{line:?}"
-            );
+            assert!(line.starts_with('#') || line.split('\t').count() == 5, "{line:?}");
         }
         assert_eq!(columns("pods").len(), 9);
         assert_eq!(columns("deployments.v1.apps")[0].format, "name");
@@ -238,10 +182,7 @@ mod tests {
     fn times() {
         assert_eq!(parse_time("1970-01-01T00:00:00Z"), Some(0));
         assert_eq!(parse_time("2000-02-29T12:00:00Z"), Some(951_825_600));
-        assert_eq!(
-            parse_time("2026-01-02T03:04:05.123456Z"),
-            Some(1_767_323_045)
-        );
+        assert_eq!(parse_time("2026-01-02T03:04:05.123456Z"), Some(1_767_323_045));
         assert_eq!(parse_time("2026-01-02T04:04:05+01:00"), Some(1_767_323_045));
         assert_eq!(parse_time("yesterday"), None);
     }

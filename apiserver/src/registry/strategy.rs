@@ -79,6 +79,11 @@ pub trait Strategy: Send + Sync {
         crate::kinds::table::name_and_created_at_row(object, now)
     }
 
+    /// `conditions` of the table row: a `metav1.TableRowCondition` where a pod is over.
+    fn row_conditions(&self, _object: &Value) -> Vec<Value> {
+        Vec::new()
+    }
+
     /// The grace period a deletion begins with, in seconds, where this kind is deleted gracefully; `None`: at once.
     /// (Pods: `spec.terminationGracePeriodSeconds`, 0 once never scheduled or finished.)
     fn graceful_deletion(&self, _object: &Value, _asked: Option<i64>) -> Option<i64> {
@@ -88,6 +93,12 @@ pub trait Strategy: Send + Sync {
     /// Whether `spec` is compared to raise `metadata.generation`, which starts at 1 on create.
     fn has_generation(&self) -> bool {
         false
+    }
+
+    /// Whether a change (already prepared) raises `metadata.generation`: by default, whether `spec` differs.
+    /// Asked only where [`Strategy::has_generation`].
+    fn raises_generation(&self, object: &Value, old: &Value) -> bool {
+        object.get("spec") != old.get("spec")
     }
 
     /// Whether an update may create the object (`PUT` of a name that is not there).

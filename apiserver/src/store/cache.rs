@@ -98,14 +98,7 @@ impl Cache {
     }
 
     /// See [`super::Store::page`].
-    pub fn page(
-        &self,
-        resource: &str,
-        namespace: Option<&str>,
-        at: Option<Revision>,
-        after: Option<(&str, &str)>,
-        limit: usize,
-    ) -> Result<Page, Compacted> {
+    pub fn page(&self, resource: &str, namespace: Option<&str>, at: Option<Revision>, after: Option<(&str, &str)>, limit: usize) -> Result<Page, Compacted> {
         let (sorted, revision) = match at {
             None => self.snapshot(resource),
             Some(at) => self.snapshot_at(resource, at)?,
@@ -233,7 +226,13 @@ fn just_after(key: (&str, &str), after: (&str, &str)) -> Ordering {
 fn start_in<'a>(wanted: &'a str, after: Option<(&'a str, &'a str)>) -> impl Fn((&str, &str)) -> Ordering + 'a {
     move |key: (&str, &str)| match after {
         Some(after) if after.0 == wanted => just_after(key, after),
-        Some(_) | None => if key.0 < wanted { Ordering::Less } else { Ordering::Greater },
+        Some(_) | None => {
+            if key.0 < wanted {
+                Ordering::Less
+            } else {
+                Ordering::Greater
+            }
+        }
     }
 }
 

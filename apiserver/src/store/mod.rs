@@ -42,11 +42,11 @@ pub use self::watch::{Lagged, Scope, Watcher};
 
 use self::cache::Cache;
 use self::disk::Loaded;
+use self::disk::Replay;
 use self::log::Log;
 use self::sorted::Sorted;
-use self::watch::Hub;
-use self::disk::Replay;
 use self::thread::Mailbox;
+use self::watch::Hub;
 use self::writer::{Core, lock};
 
 /// The store. Cloning is cheap; every clone is the same store.

@@ -69,7 +69,11 @@ impl Sorted {
         } else {
             let mut left = Arc::unwrap_or_clone(std::mem::take(run));
             let mut right = left.split_off(RUN / 2);
-            if place <= left.len() { left.insert(place, version) } else { right.insert(place - left.len(), version) }
+            if place <= left.len() {
+                left.insert(place, version)
+            } else {
+                right.insert(place - left.len(), version)
+            }
             runs[at] = Arc::new(left);
             runs.insert(at + 1, Arc::new(right));
         }

@@ -29,11 +29,7 @@ impl Key {
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.namespace.is_empty() {
-            write!(f, "{}/{}", self.resource, self.name)
-        } else {
-            write!(f, "{}/{}/{}", self.resource, self.namespace, self.name)
-        }
+        if self.namespace.is_empty() { write!(f, "{}/{}", self.resource, self.name) } else { write!(f, "{}/{}/{}", self.resource, self.namespace, self.name) }
     }
 }
 

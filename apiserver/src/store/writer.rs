@@ -288,4 +288,3 @@ fn answer(reply: oneshot::Sender<Outcome>, outcome: Outcome) {
     // A caller that has gone needs no answer; what it asked for has happened or not all the same.
     drop(reply.send(outcome));
 }
-
