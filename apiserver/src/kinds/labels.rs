@@ -110,9 +110,12 @@ pub fn selects(selector: &Value, labels: &Value) -> bool {
 
 /// `FormatLabelSelector`: `app=web,tier in (a,b)`, `<none>` where nothing is selected by.
 pub fn format_selector(selector: &Value) -> String {
-    if selector.is_null() {
-        return "<none>".to_owned();
-    }
+    let shown = format_selector_text(selector);
+    if shown.is_empty() { "<none>".to_owned() } else { shown }
+}
+
+/// The selector's text (`labels.Selector.String()`), empty where it selects everything or is not there.
+pub fn format_selector_text(selector: &Value) -> String {
     // Sorted by key and, for equal keys, in the order given (`labels.Selector.Add`).
     let mut parts: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (key, value) in entries(&selector["matchLabels"]) {
@@ -131,8 +134,7 @@ pub fn format_selector(selector: &Value) -> String {
         };
         parts.entry(key.to_owned()).or_default().push(shown);
     }
-    let shown: Vec<String> = parts.into_values().flatten().collect();
-    if shown.is_empty() { "<none>".to_owned() } else { shown.join(",") }
+    parts.into_values().flatten().collect::<Vec<String>>().join(",")
 }
 
 /// `labels.FormatLabels`: `a=1,b=2`, `<none>` without any.

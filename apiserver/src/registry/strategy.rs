@@ -90,6 +90,11 @@ pub trait Strategy: Send + Sync {
         None
     }
 
+    /// Whether a deletion that names no policy leaves dependents behind (`DefaultGarbageCollectionPolicy`): jobs and replication controllers.
+    fn orphans_by_default(&self) -> bool {
+        false
+    }
+
     /// Whether `spec` is compared to raise `metadata.generation`, which starts at 1 on create.
     fn has_generation(&self) -> bool {
         false

@@ -1,7 +1,16 @@
 //! Pods, and the kinds that make pods.
 
+pub mod cronjob;
+pub mod daemonset;
+pub mod deployment;
+pub mod disruptionbudget;
+pub mod job;
 pub mod pod;
 pub mod podspec;
+pub mod podtemplate;
+pub mod replicaset;
+pub mod statefulset;
+pub mod template;
 
 use std::sync::Arc;
 
@@ -11,6 +20,16 @@ use crate::registry::strategy::Strategy;
 pub fn strategy(group_resource: &str) -> Option<Arc<dyn Strategy>> {
     Some(match group_resource {
         "pods" => Arc::new(pod::Pod),
+        "podtemplates" => Arc::new(podtemplate::PodTemplate),
+        "controllerrevisions.apps" => Arc::new(podtemplate::ControllerRevision),
+        "deployments.apps" => Arc::new(deployment::Deployment),
+        "replicasets.apps" => Arc::new(replicaset::ReplicaSet),
+        "replicationcontrollers" => Arc::new(replicaset::ReplicationController),
+        "statefulsets.apps" => Arc::new(statefulset::StatefulSet),
+        "daemonsets.apps" => Arc::new(daemonset::DaemonSet),
+        "jobs.batch" => Arc::new(job::Job),
+        "cronjobs.batch" => Arc::new(cronjob::CronJob),
+        "poddisruptionbudgets.policy" => Arc::new(disruptionbudget::PodDisruptionBudget),
         _ => return None,
     })
 }

@@ -20,8 +20,8 @@ impl Strategy for Pod {
         podspec::default::pod(object);
     }
 
-    fn prepare_for_create(&self, object: &mut Value, _context: &Context) {
-        prepare::create(object);
+    fn prepare_for_create(&self, object: &mut Value, context: &Context) {
+        prepare::create(object, &context.now);
     }
 
     fn prepare_for_update(&self, object: &mut Value, old: &Value, context: &Context) {

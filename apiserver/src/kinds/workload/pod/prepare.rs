@@ -7,14 +7,14 @@ use crate::kinds::workload::podspec::drop_fields::drop_disabled;
 use crate::kinds::workload::podspec::resources::qos_class;
 
 /// A new pod is Pending, has a QoS class, and selectors that follow its own labels.
-pub fn create(pod: &mut Value) {
+pub fn create(pod: &mut Value, now: &str) {
     let mut status = json!({"phase": "Pending", "qosClass": qos_class(&pod["spec"])});
     if !is_empty(&pod["spec"]["schedulingGates"]) {
         status["conditions"] = json!([{
             "type": "PodScheduled",
             "status": "False",
             "lastProbeTime": null,
-            "lastTransitionTime": null,
+            "lastTransitionTime": now,
             "reason": "SchedulingGated",
             "message": "Scheduling is blocked due to non-empty scheduling gates",
         }]);
@@ -180,14 +180,14 @@ mod tests {
     #[test]
     fn a_new_pod_is_pending() {
         let mut pod = json!({"spec": {"containers": [{"name": "a"}]}, "status": {"phase": "Running", "podIP": "1.2.3.4"}});
-        create(&mut pod);
+        create(&mut pod, "2026-01-02T03:04:05Z");
         assert_eq!(pod["status"], json!({"phase": "Pending", "qosClass": "BestEffort"}));
     }
 
     #[test]
     fn gates_are_told_in_a_condition() {
         let mut pod = json!({"spec": {"containers": [], "schedulingGates": [{"name": "x.y/z"}]}});
-        create(&mut pod);
+        create(&mut pod, "2026-01-02T03:04:05Z");
         assert_eq!(pod["status"]["conditions"][0]["reason"], "SchedulingGated");
     }
 
@@ -195,7 +195,7 @@ mod tests {
     fn label_keys_become_expressions() {
         let mut pod = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [], "topologySpreadConstraints": [
             {"labelSelector": {}, "matchLabelKeys": ["app", "absent"]}, {"matchLabelKeys": ["app"]}]}});
-        create(&mut pod);
+        create(&mut pod, "2026-01-02T03:04:05Z");
         let constraints = &pod["spec"]["topologySpreadConstraints"];
         assert_eq!(constraints[0]["labelSelector"]["matchExpressions"], json!([{"key": "app", "operator": "In", "values": ["web"]}]));
         assert!(constraints[1].get("labelSelector").is_none());
