@@ -2,6 +2,17 @@
 
 use serde_json::Value;
 
+mod cursor;
+mod decode;
+mod json;
+pub mod scalar;
+pub mod syntax;
+mod types;
+mod yaml;
+
+pub use decode::{ContentType, canonicalize, decode, decode_options};
+pub use types::{Field, Kind, Shape, Type, TypeId, Types, Unset, Wire, types};
+
 /// Group, version and kind of an object. `group` is empty for core.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Gvk {

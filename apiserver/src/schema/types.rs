@@ -1,0 +1,247 @@
+//! The table of types: what every built-in message looks like in JSON, in protobuf and to a patch.
+//!
+//! It is read once from `data/types.tsv` (see `data/README.md` for its columns and how it is rewritten). A [`Type`] keeps its
+//! fields flattened, as JSON shows them; [`Type::wire`] keeps the nesting of inlined Go structs, as protobuf shows them.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+use super::Gvk;
+
+static TABLE: &str = include_str!("data/types.tsv");
+static TYPES: LazyLock<Types> = LazyLock::new(|| Types::read(TABLE));
+
+/// The table of built-in types.
+pub fn types() -> &'static Types {
+    &TYPES
+}
+
+/// Where a type stands in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TypeId(u16);
+
+/// What one value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Any Go type whose kind is string.
+    String,
+    /// `bool`
+    Bool,
+    /// `int32`
+    Int32,
+    /// `int64`
+    Int64,
+    /// `float64`
+    Double,
+    /// `[]byte`: base64 in JSON.
+    Bytes,
+    /// `metav1.Time`: RFC 3339 in whole seconds, UTC.
+    Time,
+    /// `metav1.MicroTime`: RFC 3339 with six digits, UTC.
+    MicroTime,
+    /// `resource.Quantity`.
+    Quantity,
+    /// `intstr.IntOrString`.
+    IntOrString,
+    /// `runtime.RawExtension`: any JSON.
+    Raw,
+    /// `metav1.FieldsV1`: any JSON.
+    FieldsV1,
+    /// `apiextensions.JSON`: any JSON.
+    Json,
+    /// `apiextensions.JSONSchemaPropsOrBool`.
+    SchemaOrBool,
+    /// `apiextensions.JSONSchemaPropsOrArray`.
+    SchemaOrArray,
+    /// `apiextensions.JSONSchemaPropsOrStringArray`.
+    SchemaOrStrings,
+    /// Another type of the table.
+    Message(TypeId),
+}
+
+/// How many values a field holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// One.
+    One,
+    /// A list.
+    List,
+    /// A map with string keys.
+    Map,
+    /// A map of lists of strings (`map[string]ExtraValue`).
+    MapOfLists,
+}
+
+/// What Go's JSON encoder prints for a field that was never set.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Unset {
+    /// Nothing.
+    Omitted,
+    /// This value: `null`, `""`, `0`, `{}` …
+    Printed(Value),
+}
+
+/// A field as JSON shows it.
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// `containerPort`
+    pub name: &'static str,
+    /// What each value is.
+    pub kind: Kind,
+    /// One value, a list, a map.
+    pub shape: Shape,
+    /// `*v1.Probe`, `[]v1.Container`, `map[string]string`: the Go type that error messages name.
+    pub go_type: &'static str,
+    /// Names of the inlined Go structs between the type and the field (`ProbeHandler`); they show in error messages only.
+    pub embeds: Vec<&'static str>,
+    /// The Go field is a pointer: a zero that is set is kept.
+    pub pointer: bool,
+    /// `omitempty`
+    pub omit_empty: bool,
+    /// `omitzero`
+    pub omit_zero: bool,
+    /// OpenAPI lists it as required.
+    pub required: bool,
+    /// The protobuf tag; 0 if the field is not on the wire.
+    pub tag: u32,
+    /// What is printed if it is not set.
+    pub unset: Unset,
+    /// OpenAPI's default, as JSON text; empty if there is none.
+    pub default: &'static str,
+    /// The values OpenAPI allows.
+    pub enumeration: Vec<&'static str>,
+    /// `atomic`, `set`, `map` or empty: `x-kubernetes-list-type`.
+    pub list_type: &'static str,
+    /// `x-kubernetes-list-map-keys`.
+    pub list_map_keys: Vec<&'static str>,
+    /// `merge`, `replace`, `retainKeys`, comma separated: the struct tag that strategic merge reads.
+    pub patch_strategy: &'static str,
+    /// The key by which strategic merge finds an element.
+    pub merge_key: &'static str,
+    /// `atomic` or empty: `x-kubernetes-map-type`.
+    pub map_type: &'static str,
+}
+
+impl Field {
+    /// The patch strategy is one of a comma-separated list.
+    pub fn has_strategy(&self, strategy: &str) -> bool {
+        self.patch_strategy.split(',').any(|one| one == strategy)
+    }
+
+    /// A set value is not printed if it is the zero of its Go type.
+    pub fn drops_zero(&self) -> bool {
+        self.omit_empty && !self.pointer
+    }
+}
+
+/// What stands under a protobuf tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// The field with this index in [`Type::fields`].
+    Field(usize),
+    /// An inlined Go struct, a message of its own on the wire.
+    Embed(TypeId),
+}
+
+/// A message.
+#[derive(Clone, Debug)]
+pub struct Type {
+    /// `io.k8s.api.core.v1.Pod`, as OpenAPI names it.
+    pub name: &'static str,
+    /// `v1.Pod`, as Go names it.
+    pub go_type: &'static str,
+    /// The kinds that are this type; a group and version of `*` stand for every one.
+    pub gvks: Vec<Gvk>,
+    /// Its fields in the order of the Go struct, inlined structs flattened.
+    pub fields: Vec<Field>,
+    /// By protobuf tag, ascending.
+    pub wire: Vec<(u32, Wire)>,
+    /// `x-kubernetes-map-type` of the whole type: `atomic` or empty.
+    pub map_type: &'static str,
+    /// `x-kubernetes-unions` as JSON text; empty if there are none.
+    pub unions: &'static str,
+    /// Indexes of `fields` ordered by name.
+    by_name: Vec<u16>,
+    /// Indexes of the fields that are printed even if they are not set.
+    always: Vec<u16>,
+}
+
+impl Type {
+    /// The field of this JSON name.
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.position(name).map(|index| &self.fields[index])
+    }
+
+    /// Where the field of this JSON name stands in `fields`.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        let found = self.by_name.binary_search_by(|index| self.fields[usize::from(*index)].name.cmp(name));
+        found.ok().map(|at| usize::from(self.by_name[at]))
+    }
+
+    /// `Pod`: the Go name without its package.
+    pub fn short_name(&self) -> &'static str {
+        self.go_type.rsplit_once('.').map_or(self.go_type, |(_, name)| name)
+    }
+
+    /// The fields that are printed even if they are not set.
+    pub fn always(&self) -> impl Iterator<Item = (&Field, &Value)> {
+        self.always.iter().filter_map(|index| {
+            let field = &self.fields[usize::from(*index)];
+            match &field.unset {
+                Unset::Printed(value) => Some((field, value)),
+                Unset::Omitted => None,
+            }
+        })
+    }
+
+    /// What Go prints for a value of this type of which nothing is set.
+    pub fn zero(&self) -> Value {
+        Value::Object(self.always().map(|(field, value)| (field.name.to_owned(), value.clone())).collect())
+    }
+}
+
+/// The table of types.
+#[derive(Debug)]
+pub struct Types {
+    all: Vec<Type>,
+    by_name: BTreeMap<&'static str, TypeId>,
+    by_gvk: BTreeMap<(String, String, String), TypeId>,
+    schema_props: TypeId,
+}
+
+impl Types {
+    /// The type at this place.
+    pub fn get(&self, id: TypeId) -> &Type {
+        &self.all[usize::from(id.0)]
+    }
+
+    /// By OpenAPI name: `io.k8s.api.core.v1.Pod`.
+    pub fn named(&self, name: &str) -> Option<&Type> {
+        self.by_name.get(name).map(|id| self.get(*id))
+    }
+
+    /// By group, version and kind. Options (`DeleteOptions` …) are known in every group and version.
+    pub fn of(&self, gvk: &Gvk) -> Option<&Type> {
+        self.id_of(gvk).map(|id| self.get(id))
+    }
+
+    /// `JSONSchemaProps`, which the unions of `apiextensions` hold.
+    pub(super) fn schema_props(&self) -> TypeId {
+        self.schema_props
+    }
+
+    /// Every type, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Type> {
+        self.all.iter()
+    }
+
+    fn id_of(&self, gvk: &Gvk) -> Option<TypeId> {
+        let key = (gvk.group.clone(), gvk.version.clone(), gvk.kind.clone());
+        let everywhere = || self.by_gvk.get(&("*".to_owned(), "*".to_owned(), gvk.kind.clone()));
+        self.by_gvk.get(&key).or_else(everywhere).copied()
+    }
+}
+
+mod read;
