@@ -129,6 +129,12 @@ impl Pki {
         &self.ca_pem
     }
 
+    /// The authority's certificate, decoded.
+    pub fn ca_der(&self) -> Result<CertificateDer<'static>, PkiError> {
+        let damaged = |error: rustls_pki_types::pem::Error| PkiError::Damaged { path: self.folder.join("ca.crt"), why: error.to_string() };
+        CertificateDer::from_pem_slice(self.ca_pem.as_bytes()).map_err(damaged)
+    }
+
     /// Certificate and key of `subject` as PEM: what is on disk if it still holds and says the same, else new ones.
     pub fn ensure(&self, subject: &Subject) -> Result<Pair, PkiError> {
         let (certificate, key) = (self.folder.join(format!("{}.crt", subject.file)), self.folder.join(format!("{}.key", subject.file)));
