@@ -6,6 +6,8 @@
 //!
 //! Read [`Runtime`] first, then the specs (what we ask for), then the observations (what we are told).
 
+pub mod docker;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
