@@ -1,6 +1,7 @@
 //! Tests of the store as a whole: against a trivial model ([`model`]), a modelled drive that loses power ([`power`]), disks that fail
 //! ([`failure`]), and processes that are killed (`apiserver/tests/store_kill.rs`).
 
+mod model;
 mod power;
 
 use std::path::{Path, PathBuf};
