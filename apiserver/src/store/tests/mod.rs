@@ -1,8 +1,10 @@
 //! Tests of the store as a whole: against a trivial model ([`model`]), a modelled drive that loses power ([`power`]), disks that fail
 //! ([`failure`]), and processes that are killed (`apiserver/tests/store_kill.rs`).
 
+mod failure;
 mod model;
 mod power;
+mod watchers;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
