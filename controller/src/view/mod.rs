@@ -12,6 +12,7 @@ pub mod replicas;
 pub mod selector;
 pub mod service;
 
+use skiff_client::informer::{Cached, Key};
 use skiff_proto::v1;
 
 pub use deployment::Deployment;
@@ -34,33 +35,6 @@ pub trait Object {
     }
 }
 
-/// An object's namespace (empty for cluster-wide kinds) and name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    /// Empty for a cluster-wide object.
-    pub namespace: String,
-    /// The object's name.
-    pub name: String,
-}
-
-impl Key {
-    /// A key of these two.
-    pub fn new(namespace: &str, name: &str) -> Self {
-        Self { namespace: namespace.to_owned(), name: name.to_owned() }
-    }
-
-    /// The key of an envelope.
-    pub fn of(object: &v1::Object) -> Self {
-        Self::new(&object.namespace, &object.name)
-    }
-}
-
-impl std::fmt::Display for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.namespace.is_empty() { f.write_str(&self.name) } else { write!(f, "{}/{}", self.namespace, self.name) }
-    }
-}
-
 impl<T: Object + ?Sized> Object for std::sync::Arc<T> {
     fn meta(&self) -> &Meta {
         (**self).meta()
@@ -77,3 +51,24 @@ macro_rules! objects {
     )*};
 }
 objects!(Deployment, Replicas, Pod, Node, Lease, Service, Endpoints, EndpointSlice, Namespace, ServiceAccount, CaBundle);
+
+macro_rules! cached {
+    ($($view:ty),*) => {$(
+        impl Cached for $view {
+            fn read(object: &v1::Object) -> Result<Self, serde_json::Error> {
+                serde_json::from_slice(&object.json)
+            }
+        }
+    )*};
+}
+cached!(Deployment, Replicas, Pod, Node, Lease, Service, Endpoints, EndpointSlice, Namespace, ServiceAccount);
+
+impl Cached for CaBundle {
+    fn read(object: &v1::Object) -> Result<Self, serde_json::Error> {
+        if object.name == crate::root_ca::NAME {
+            return serde_json::from_slice(&object.json);
+        }
+        let bare = crate::gc::Bare::read(object)?;
+        Ok(Self { metadata: bare.metadata, data: Labels::default() })
+    }
+}

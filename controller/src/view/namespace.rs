@@ -42,7 +42,7 @@ pub struct ServiceAccount {
     pub metadata: Meta,
 }
 
-/// The ConfigMap `kube-root-ca.crt`.
+/// A ConfigMap: the whole of `kube-root-ca.crt`, only the metadata of others.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct CaBundle {
