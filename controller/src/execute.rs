@@ -62,7 +62,9 @@ impl Writer {
 
     /// One object, as the server has it now.
     pub async fn get(&self, resource: &str, key: &Key) -> Result<v1::Object, Status> {
-        self.api.get(v1::GetRequest { resource: resource.to_owned(), namespace: key.namespace.to_string(), name: key.name.to_string(), ..Default::default() }).await
+        self.api
+            .get(v1::GetRequest { resource: resource.to_owned(), namespace: key.namespace.to_string(), name: key.name.to_string(), ..Default::default() })
+            .await
     }
 
     /// Creates an object.

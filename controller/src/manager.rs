@@ -15,13 +15,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::execute::Writer;
+use crate::gc::{Bare, Collector};
+use crate::kinds::{self, KINDS};
 use crate::reconciler::{Reconciler, work};
 use crate::replicaset::Flavor;
 use crate::routes;
 use crate::view::{Object, Replicas};
 use crate::world::World;
-use crate::gc::{Bare, Collector};
-use crate::kinds::{self, KINDS};
 use crate::{deployment, namespace, replicaset, root_ca, service_account};
 
 /// The queue of each controller.
@@ -161,7 +161,9 @@ pub async fn run(config: Config, stop: CancellationToken, ready: tokio::sync::wa
     let mut tasks = JoinSet::new();
     start_informers(informers, &sinks, &config, &stop, &mut tasks);
     let others = start_bare_informers(&config, &sinks, &stop, &mut tasks);
-    let synced = || world.synced().and_then(|()| if others.iter().all(|cache| cache.synced()) { Ok(()) } else { Err("other kinds are not in the cache yet".to_owned()) });
+    let synced = || {
+        world.synced().and_then(|()| if others.iter().all(|cache| cache.synced()) { Ok(()) } else { Err("other kinds are not in the cache yet".to_owned()) })
+    };
     loop {
         let state = synced();
         let done = state.is_ok();
@@ -187,18 +189,18 @@ fn start_informers(informers: Informers, sinks: &Sinks, _config: &Config, stop: 
         stop.clone(),
         sinks.handler("v1", "ReplicationController", |sinks, change| add_all(&sinks.queues.replication_controllers, routes::key(change).cloned())),
     ));
-    tasks.spawn(informers.deployments.run(
-        stop.clone(),
-        sinks.handler("apps/v1", "Deployment", |sinks, change| add_all(&sinks.queues.deployments, routes::key(change).cloned())),
-    ));
+    tasks.spawn(
+        informers
+            .deployments
+            .run(stop.clone(), sinks.handler("apps/v1", "Deployment", |sinks, change| add_all(&sinks.queues.deployments, routes::key(change).cloned()))),
+    );
     tasks.spawn(informers.services.run(stop.clone(), sinks.handler("v1", "Service", |_, _| {})));
     tasks.spawn(informers.endpoints.run(stop.clone(), sinks.handler("v1", "Endpoints", |_, _| {})));
     tasks.spawn(informers.slices.run(stop.clone(), sinks.handler("discovery.k8s.io/v1", "EndpointSlice", |_, _| {})));
     tasks.spawn(informers.namespaces.run(stop.clone(), sinks.handler("v1", "Namespace", Sinks::namespace)));
-    tasks.spawn(informers.accounts.run(
-        stop.clone(),
-        sinks.handler("v1", "ServiceAccount", |sinks, change| add_all(&sinks.queues.accounts, namespace_of(change))),
-    ));
+    tasks.spawn(
+        informers.accounts.run(stop.clone(), sinks.handler("v1", "ServiceAccount", |sinks, change| add_all(&sinks.queues.accounts, namespace_of(change)))),
+    );
     tasks.spawn(informers.bundles.run(
         stop.clone(),
         sinks.handler("v1", "ConfigMap", |sinks, change| {
@@ -215,9 +217,8 @@ fn namespace_of<T>(change: &Change<T>) -> Option<Key> {
 
 /// The kinds that only the garbage collector looks at.
 fn start_bare_informers(config: &Config, sinks: &Sinks, stop: &CancellationToken, tasks: &mut JoinSet<()>) -> Vec<Arc<skiff_client::informer::Cache<Bare>>> {
-    const WATCHED_ABOVE: [&str; 12] = [
-        PODS, NODES, LEASES, REPLICASETS, REPLICATIONCONTROLLERS, DEPLOYMENTS, SERVICES, ENDPOINTS, ENDPOINTSLICES, NAMESPACES, SERVICEACCOUNTS, CONFIGMAPS,
-    ];
+    const WATCHED_ABOVE: [&str; 12] =
+        [PODS, NODES, LEASES, REPLICASETS, REPLICATIONCONTROLLERS, DEPLOYMENTS, SERVICES, ENDPOINTS, ENDPOINTSLICES, NAMESPACES, SERVICEACCOUNTS, CONFIGMAPS];
     // Events belong to nobody and are many: `DefaultIgnoredResources`.
     let others = KINDS.iter().filter(|kind| kind.resource != "events" && !WATCHED_ABOVE.contains(&kind.resource));
     others

@@ -116,7 +116,10 @@ fn terminating(sets: &[Set]) -> Option<i32> {
 /// `DeploymentComplete`.
 pub fn is_complete(deployment: &Deployment, status: &DeploymentStatus) -> bool {
     let wanted = deployment.spec.replicas;
-    status.updated_replicas == wanted && status.replicas == wanted && status.available_replicas == wanted && status.observed_generation >= deployment.metadata.generation
+    status.updated_replicas == wanted
+        && status.replicas == wanted
+        && status.available_replicas == wanted
+        && status.observed_generation >= deployment.metadata.generation
 }
 
 /// `syncRolloutStatus`: the counts, and how the rollout goes.

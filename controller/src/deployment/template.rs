@@ -54,9 +54,15 @@ mod tests {
         let base = json!({"metadata": {"labels": {"app": "a"}}, "spec": {"containers": [{"name": "c", "image": "i:1"}]}});
         let cases = [
             (json!({"metadata": {"labels": {"app": "a", HASH_LABEL: "x"}}, "spec": {"containers": [{"name": "c", "image": "i:1"}]}}), true),
-            (json!({"metadata": {"labels": {"app": "a"}, "annotations": {}, "creationTimestamp": null}, "spec": {"volumes": [], "containers": [{"name": "c", "image": "i:1"}]}}), true),
+            (
+                json!({"metadata": {"labels": {"app": "a"}, "annotations": {}, "creationTimestamp": null}, "spec": {"volumes": [], "containers": [{"name": "c", "image": "i:1"}]}}),
+                true,
+            ),
             (json!({"metadata": {"labels": {"app": "a"}}, "spec": {"containers": [{"name": "c", "image": "i:2"}]}}), false),
-            (json!({"metadata": {"labels": {"app": "a"}, "annotations": {"restartedAt": "now"}}, "spec": {"containers": [{"name": "c", "image": "i:1"}]}}), false),
+            (
+                json!({"metadata": {"labels": {"app": "a"}, "annotations": {"restartedAt": "now"}}, "spec": {"containers": [{"name": "c", "image": "i:1"}]}}),
+                false,
+            ),
             (json!({"metadata": {"labels": {"app": "a"}}, "spec": {"hostNetwork": true, "containers": [{"name": "c", "image": "i:1"}]}}), false),
         ];
         for (other, expected) in cases {

@@ -76,8 +76,7 @@ pub fn unblock_patch(latest: &Meta) -> Value {
 /// The merge patch that takes a finalizer away, if it is there.
 pub fn finalizer_patch(latest: &Meta, finalizer: &str) -> Option<Value> {
     let rest: Vec<&String> = latest.finalizers.iter().filter(|have| *have != finalizer).collect();
-    (rest.len() < latest.finalizers.len())
-        .then(|| json!({ "metadata": { "resourceVersion": latest.resource_version, "uid": latest.uid, "finalizers": rest } }))
+    (rest.len() < latest.finalizers.len()).then(|| json!({ "metadata": { "resourceVersion": latest.resource_version, "uid": latest.uid, "finalizers": rest } }))
 }
 
 #[cfg(test)]

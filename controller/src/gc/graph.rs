@@ -191,7 +191,11 @@ impl Graph {
         let expected = if is_namespaced == Some(false) { at("") } else { at(namespace) };
         match self.live.get(&uid) {
             Some(print) if *print == expected => {
-                if self.nodes.get(&uid).is_some_and(|node| node.deleting_dependents) { OwnerState::Waiting } else { OwnerState::Solid }
+                if self.nodes.get(&uid).is_some_and(|node| node.deleting_dependents) {
+                    OwnerState::Waiting
+                } else {
+                    OwnerState::Solid
+                }
             }
             // The uid is another object's, or nobody's that we know.
             Some(_) | None => OwnerState::Unknown,

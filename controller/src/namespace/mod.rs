@@ -60,7 +60,8 @@ impl Controller {
         let mut all = Vec::new();
         let mut token = String::new();
         loop {
-            let request = v1::ListRequest { resource: kind.resource.to_owned(), namespace: namespace.to_owned(), limit: PAGE, r#continue: token, ..Default::default() };
+            let request =
+                v1::ListRequest { resource: kind.resource.to_owned(), namespace: namespace.to_owned(), limit: PAGE, r#continue: token, ..Default::default() };
             let page = match self.writer.api().list(request).await {
                 // A kind that this server does not serve has no objects.
                 Err(status) if status.code == 404 || status.code == 405 => return Ok(all),
@@ -135,10 +136,8 @@ fn read(json: &[u8]) -> Remaining {
     struct Bare {
         metadata: Meta,
     }
-    serde_json::from_slice(json).unwrap_or_else(|_| Remaining {
-        metadata: serde_json::from_slice::<Bare>(json).unwrap_or_default().metadata,
-        ..Remaining::default()
-    })
+    serde_json::from_slice(json)
+        .unwrap_or_else(|_| Remaining { metadata: serde_json::from_slice::<Bare>(json).unwrap_or_default().metadata, ..Remaining::default() })
 }
 
 #[async_trait]

@@ -64,8 +64,7 @@ pub fn conditions(namespace: &Namespace, sweep: &Sweep, now: Timestamp) -> Vec<C
             Some((reason, message)) => ("True", reason, message),
             None => ("False", reason, message.to_owned()),
         };
-        let condition =
-            Condition { kind: kind.to_owned(), status: status.to_owned(), last_transition_time: Some(now), reason: reason.to_owned(), message };
+        let condition = Condition { kind: kind.to_owned(), status: status.to_owned(), last_transition_time: Some(now), reason: reason.to_owned(), message };
         match conditions.iter_mut().find(|existing| existing.kind == kind) {
             None => conditions.push(condition),
             Some(existing) => {

@@ -126,7 +126,9 @@ mod tests {
     #[test]
     fn reads_both_spellings() {
         for selector in [r#"{"app":"a"}"#, r#"{"matchLabels":{"app":"a"}}"#] {
-            let json = format!(r#"{{"metadata":{{"name":"x"}},"spec":{{"replicas":2,"selector":{selector},"template":{{"metadata":{{"labels":{{"app":"a"}}}},"spec":{{}}}}}}}}"#);
+            let json = format!(
+                r#"{{"metadata":{{"name":"x"}},"spec":{{"replicas":2,"selector":{selector},"template":{{"metadata":{{"labels":{{"app":"a"}}}},"spec":{{}}}}}}}}"#
+            );
             let read: Replicas = serde_json::from_slice(json.as_bytes()).unwrap();
             assert_eq!(read.spec.selector, LabelSelector::of([("app", "a")].into()));
             assert_eq!(read.spec.template.labels.get("app"), Some("a"));

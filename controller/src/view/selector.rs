@@ -53,8 +53,7 @@ impl LabelSelector {
 
     /// Whether `labels` are selected; an empty selector selects everything.
     pub fn matches(&self, labels: &Labels) -> bool {
-        self.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
-            && self.match_expressions.iter().all(|expression| expression.holds(labels))
+        self.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value)) && self.match_expressions.iter().all(|expression| expression.holds(labels))
     }
 
     /// The selector with one more label, as JSON: how a Deployment selects one of its ReplicaSets' pods.
