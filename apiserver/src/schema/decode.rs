@@ -32,7 +32,7 @@ pub fn decode(body: &[u8], content_type: ContentType, expected: Option<&Gvk>, va
     let decoded = unpack(body, content_type, expected, validation).map_err(refuse)?;
     if let Some(expected) = expected.filter(|expected| **expected != decoded.gvk) {
         if decoded.gvk.kind != expected.kind {
-            let why = format!("converting (v1.{}) to ({}.{}): unknown conversion", decoded.gvk.kind, internal_package(expected), expected.kind);
+            let why = unconvertible(&decoded.gvk, expected);
             return Err(refuse(Fault { gvk: Some(decoded.gvk), why }));
         }
         let (sent, served) = (decoded.gvk.api_version(), expected.api_version());
@@ -143,6 +143,11 @@ fn complete(named: &Named, expected: Option<&Gvk>) -> Result<Gvk, String> {
 
 fn not_registered(gvk: &Gvk) -> String {
     format!("no kind {:?} is registered for version {:?} in scheme {SCHEME:?}", gvk.kind, gvk.api_version())
+}
+
+/// An object of one kind came where another is served.
+pub fn unconvertible(sent: &Gvk, served: &Gvk) -> String {
+    format!("converting ({}.{}) to ({}.{}): unknown conversion", sent.version, sent.kind, internal_package(served), served.kind)
 }
 
 /// The Go package of the internal version of a kind: `core`, `apps`, `networking`.

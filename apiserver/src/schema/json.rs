@@ -14,7 +14,7 @@ use super::types::{Field, Kind, Shape, Type, Types, types};
 const MAX_STRICT_ERRORS: usize = 100;
 
 /// A decoded body: the value, and the unknown and duplicate fields met (`unknown field "spec.foo"`).
-pub(super) type Loose = (Value, Vec<String>);
+pub type Loose = (Value, Vec<String>);
 
 /// Decodes checked JSON as a value of this type. The error is Go's sentence for what cannot be decoded at all.
 pub(super) fn decode(text: &[u8], as_type: &'static Type, strict: bool) -> Result<Loose, String> {
@@ -28,6 +28,13 @@ pub(super) fn decode(text: &[u8], as_type: &'static Type, strict: bool) -> Resul
         Some(sentence) => Err(sentence),
         None => Ok((value, decoder.strict_errors)),
     }
+}
+
+/// Reads checked JSON of no type, as `kjson.UnmarshalStrict` reads into a map: the value, and its duplicate fields.
+pub fn read_any(text: &[u8]) -> Loose {
+    let mut decoder = Decoder { types: types(), strict: true, path: Vec::new(), strict_errors: Vec::new(), mistyped: None };
+    let value = decoder.any(&mut Cursor::new(text));
+    (value, decoder.strict_errors)
 }
 
 /// What ends decoding at once.
@@ -195,6 +202,41 @@ impl Decoder {
             (Kind::IntOrString, _) => Err(Fatal(self.type_error(token, "int32"))),
             (Kind::Raw | Kind::FieldsV1 | Kind::Json, _) => Ok(Some(cursor.any())),
             (Kind::SchemaOrBool | Kind::SchemaOrArray | Kind::SchemaOrStrings, _) => self.schema_or(cursor, kind, token),
+        }
+    }
+
+    /// A value of no type, with its duplicate fields.
+    fn any(&mut self, cursor: &mut Cursor<'_>) -> Value {
+        match cursor.token() {
+            "object" => {
+                let mut map = Map::new();
+                cursor.open();
+                while !cursor.closed() {
+                    let key = cursor.string();
+                    cursor.colon();
+                    if map.contains_key(&*key) {
+                        self.duplicate(&key);
+                    }
+                    self.path.push(Step::Key(key.to_string()));
+                    let value = self.any(cursor);
+                    self.path.pop();
+                    map.insert(key.into_owned(), value);
+                    cursor.comma();
+                }
+                Value::Object(map)
+            }
+            "array" => {
+                let mut list = Vec::new();
+                cursor.open();
+                while !cursor.closed() {
+                    self.path.push(Step::Index(list.len()));
+                    list.push(self.any(cursor));
+                    self.path.pop();
+                    cursor.comma();
+                }
+                Value::Array(list)
+            }
+            _ => cursor.any(),
         }
     }
 

@@ -5,12 +5,14 @@ use serde_json::Value;
 mod cursor;
 mod decode;
 mod json;
+pub mod print;
 pub mod scalar;
 pub mod syntax;
 mod types;
 mod yaml;
 
-pub use decode::{ContentType, canonicalize, decode, decode_options};
+pub use decode::{ContentType, canonicalize, decode, decode_options, unconvertible};
+pub use json::read_any;
 pub use types::{Field, Kind, Shape, Type, TypeId, Types, Unset, Wire, types};
 
 /// Group, version and kind of an object. `group` is empty for core.
