@@ -1,15 +1,15 @@
 //! The images skiff brings along, so that it needs no registry: `skiff/demo:1` and the pause image.
 //!
 //! Both hold one file, the program of `demo/`, which `build.rs` has linked statically and embedded here. They are imported into Docker
-//! beside everything else an agent does at its start; only the first sandbox waits for it. An image that holds this very program
-//! already (its label tells) is left alone.
+//! beside everything else an agent does at its start; only the first sandbox waits for it. The archive is that of `docker save`, so that the
+//! same program makes the same images, whichever agent is first. Images that hold this very program already (a label tells) are left alone.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
 use bollard::Docker;
-use bollard::query_parameters::CreateImageOptions;
+use bollard::query_parameters::ImportImageOptions;
 use futures::StreamExt;
-use std::sync::Arc;
+use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use crate::runtime::RuntimeError;
@@ -48,11 +48,7 @@ impl OwnImages {
 
     /// The pause image's name, once both images are there.
     pub async fn pause(&self) -> Result<&'static str, RuntimeError> {
-        let import = async {
-            let (demo, pause) = futures::join!(ensure(&self.docker, DEMO, "serve"), ensure(&self.docker, PAUSE, "pause"));
-            demo.and(pause)
-        };
-        self.done.get_or_try_init(|| import).await?;
+        self.done.get_or_try_init(|| ensure(&self.docker)).await?;
         Ok(PAUSE)
     }
 
@@ -63,31 +59,15 @@ impl OwnImages {
     }
 }
 
-async fn ensure(docker: &Docker, name: &str, command: &str) -> Result<(), RuntimeError> {
-    let labels = match docker.inspect_image(name).await {
-        Ok(found) => found.config.and_then(|config| config.labels).unwrap_or_default(),
-        Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => HashMap::new(),
-        Err(fault) => return Err(RuntimeError::Unavailable(format!("cannot look for image {name}: {fault}"))),
-    };
-    if labels.get(LABEL).is_some_and(|hash| hash == PROGRAM_HASH) {
+/// Imports what is missing.
+async fn ensure(docker: &Docker) -> Result<(), RuntimeError> {
+    if is_current(docker, DEMO).await? && is_current(docker, PAUSE).await? {
         return Ok(());
     }
-    let (repository, tag) = name.split_once(':').unwrap_or((name, "latest"));
-    let options = CreateImageOptions {
-        from_src: Some("-".to_owned()),
-        repo: Some(repository.to_owned()),
-        tag: Some(tag.to_owned()),
-        changes: vec![
-            "ENTRYPOINT [\"/bin/demo\"]".to_owned(),
-            format!("CMD [\"{command}\"]"),
-            "ENV PATH=/bin".to_owned(),
-            format!("LABEL {LABEL}={PROGRAM_HASH}"),
-        ],
-        ..CreateImageOptions::default()
-    };
-    let mut steps = std::pin::pin!(docker.create_image(Some(options), Some(bollard::body_full(archive().into())), None));
+    let mut steps =
+        std::pin::pin!(docker.import_image(ImportImageOptions { quiet: true, ..ImportImageOptions::default() }, bollard::body_full(archive().into()), None));
     while let Some(step) = steps.next().await {
-        let failed = |why: String| RuntimeError::Failed(format!("cannot import image {name}: {why}"));
+        let failed = |why: String| RuntimeError::Failed(format!("cannot import {DEMO} and {PAUSE} into Docker: {why}"));
         if let Some(detail) = step.map_err(|fault| failed(fault.to_string()))?.error_detail {
             return Err(failed(detail.message.unwrap_or_default()));
         }
@@ -95,8 +75,45 @@ async fn ensure(docker: &Docker, name: &str, command: &str) -> Result<(), Runtim
     Ok(())
 }
 
-/// A tar archive with the directories that programs expect and the program.
+async fn is_current(docker: &Docker, name: &str) -> Result<bool, RuntimeError> {
+    match docker.inspect_image(name).await {
+        Ok(found) => Ok(found.config.and_then(|config| config.labels).is_some_and(|labels| labels.get(LABEL).is_some_and(|hash| hash == PROGRAM_HASH))),
+        Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => Ok(false),
+        Err(fault) => Err(RuntimeError::Unavailable(format!("cannot look for image {name}: {fault}"))),
+    }
+}
+
+/// Both images, sharing a layer, as `docker save` writes them.
 fn archive() -> Vec<u8> {
+    let layer = layer();
+    let digest = ring::digest::digest(&ring::digest::SHA256, &layer);
+    let digest: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let images = [("demo.json", DEMO, config("serve", &digest)), ("pause.json", PAUSE, config("pause", &digest))];
+    let manifest: Vec<Value> = images.iter().map(|(file, name, _)| json!({"Config": file, "RepoTags": [name], "Layers": ["layer.tar"]})).collect();
+    let mut tar = Vec::with_capacity(layer.len() + 16 * 1024);
+    entry(&mut tar, "manifest.json", 0o644, b'0', Value::Array(manifest).to_string().as_bytes());
+    for (file, _, config) in &images {
+        entry(&mut tar, file, 0o644, b'0', config.to_string().as_bytes());
+    }
+    entry(&mut tar, "layer.tar", 0o644, b'0', &layer);
+    tar.resize(tar.len() + 1024, 0);
+    tar
+}
+
+/// An image's configuration: what it runs, and its one layer by the digest of its bytes.
+fn config(command: &str, layer: &str) -> Value {
+    json!({
+        "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
+        "os": "linux",
+        "created": "1970-01-01T00:00:00Z",
+        "config": {"Entrypoint": ["/bin/demo"], "Cmd": [command], "Env": ["PATH=/bin"], "Labels": {LABEL: PROGRAM_HASH}},
+        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{layer}")]},
+        "history": [{"created": "1970-01-01T00:00:00Z", "created_by": "skiff"}],
+    })
+}
+
+/// A tar archive with the directories that programs expect and the program.
+fn layer() -> Vec<u8> {
     let mut tar = Vec::with_capacity(PROGRAM.len() + 8 * 1024);
     for (path, mode) in [("bin/", 0o755), ("etc/", 0o755), ("tmp/", 0o1777)] {
         entry(&mut tar, path, mode, b'5', &[]);
@@ -134,8 +151,8 @@ mod tests {
 
     #[test]
     fn an_archive_is_whole_blocks_and_its_checksums_hold() {
-        let tar = archive();
-        assert_eq!(tar.len() % 512, 0);
+        let tar = layer();
+        assert_eq!((tar.len() % 512, archive().len() % 512), (0, 0));
         let header = &tar[..512];
         let sum: u32 = header.iter().enumerate().map(|(at, byte)| if (148..156).contains(&at) { 32 } else { u32::from(*byte) }).sum();
         assert_eq!(&header[148..154], format!("{sum:06o}").as_bytes());

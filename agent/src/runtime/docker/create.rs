@@ -29,6 +29,16 @@ pub struct Place {
     pub network: String,
     /// The node's InternalIP: where host ports are published. None: on every address.
     pub address: Option<Ipv4Addr>,
+    /// The least `oom_score_adj` that Docker may give a process.
+    pub least_oom_score_adj: i64,
+}
+
+/// The least `oom_score_adj` that a process with these capabilities (its `/proc/PID/status`) may give: to go below zero takes `CAP_SYS_RESOURCE`, and
+/// where Docker itself runs in a container it may lack that. A container would then not start at all.
+pub fn least_oom_score_adj(proc_status: &str) -> i64 {
+    const SYS_RESOURCE: u64 = 1 << 24;
+    let effective = proc_status.lines().find_map(|line| line.strip_prefix("CapEff:")).and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+    if effective.is_some_and(|effective| effective & SYS_RESOURCE != 0) { -1000 } else { 0 }
 }
 
 /// A sandbox's namespaces, as its containers need to know them.
@@ -60,7 +70,7 @@ pub fn sandbox(spec: &SandboxSpec, owner: &Owner, place: &Place, image: &str) ->
             pid_mode: (spec.pid == NamespaceMode::Node).then(|| "host".to_owned()),
             port_bindings: Some(port_bindings),
             sysctls: Some(spec.sysctls.iter().map(|(key, value)| (key.clone(), value.clone())).collect()),
-            oom_score_adj: Some(SANDBOX_OOM_SCORE_ADJ),
+            oom_score_adj: Some(SANDBOX_OOM_SCORE_ADJ.max(place.least_oom_score_adj)),
             cpu_shares: Some(LEAST_CPU_SHARES),
             readonly_rootfs: Some(true),
             security_opt: Some(vec!["no-new-privileges".to_owned()]),
@@ -93,7 +103,7 @@ fn ports(mappings: &[PortMapping], address: Option<Ipv4Addr>) -> (Vec<String>, H
 }
 
 /// A container in the sandbox with this id. `image_user` is the image's own user, needed only where the spec names a group alone.
-pub fn container(spec: &ContainerSpec, owner: &Owner, sandbox: &str, shared: Shared, image_user: &str) -> ContainerCreateBody {
+pub fn container(spec: &ContainerSpec, owner: &Owner, place: &Place, sandbox: &str, shared: Shared, image_user: &str) -> ContainerCreateBody {
     let join = format!("container:{sandbox}");
     let pid_mode = match (&spec.target, spec.pid) {
         (Some(target), _) => Some(format!("container:{target}")),
@@ -128,7 +138,7 @@ pub fn container(spec: &ContainerSpec, owner: &Owner, sandbox: &str, shared: Sha
         // A health check of the image is none of Kubernetes' business.
         healthcheck: Some(bollard::models::HealthConfig { test: Some(vec!["NONE".to_owned()]), ..Default::default() }),
         labels: Some(owner.container_labels(sandbox, spec)),
-        host_config: Some(limit(secure(host_config, &spec.security), &spec.resources)),
+        host_config: Some(limit(secure(host_config, &spec.security), &spec.resources, place.least_oom_score_adj)),
         ..ContainerCreateBody::default()
     }
 }
@@ -189,7 +199,7 @@ fn secure(config: HostConfig, security: &SecuritySpec) -> HostConfig {
     }
 }
 
-fn limit(config: HostConfig, resources: &ResourceSpec) -> HostConfig {
+fn limit(config: HostConfig, resources: &ResourceSpec, least_oom_score_adj: i64) -> HostConfig {
     let set = |value: i64| (value != 0).then_some(value);
     HostConfig {
         cpu_shares: set(resources.cpu_shares),
@@ -197,7 +207,7 @@ fn limit(config: HostConfig, resources: &ResourceSpec) -> HostConfig {
         cpu_period: set(resources.cpu_period),
         memory: set(resources.memory_limit),
         memory_swap: set(resources.memory_limit), // as much as memory: no swap
-        oom_score_adj: Some(resources.oom_score_adj),
+        oom_score_adj: Some(resources.oom_score_adj.max(least_oom_score_adj)),
         ..config
     }
 }
@@ -212,11 +222,11 @@ mod tests {
     }
 
     fn place() -> Place {
-        Place { network: "skiff-c".into(), address: Some(Ipv4Addr::new(10, 20, 0, 11)) }
+        Place { network: "skiff-c".into(), address: Some(Ipv4Addr::new(10, 20, 0, 11)), least_oom_score_adj: 0 }
     }
 
     fn host(spec: &ContainerSpec, shared: Shared) -> HostConfig {
-        container(spec, &owner(), "pause", shared, "").host_config.unwrap()
+        container(spec, &owner(), &place(), "pause", shared, "").host_config.unwrap()
     }
 
     #[test]
@@ -306,8 +316,19 @@ mod tests {
     }
 
     #[test]
+    fn below_zero_takes_a_capability() {
+        assert_eq!(least_oom_score_adj("Name:\tdockerd\nCapEff:\t000001ffffffffff\n"), -1000);
+        assert_eq!(least_oom_score_adj("Name:\tdockerd\nCapEff:\t000001fffeffffff\n"), 0);
+        assert_eq!(least_oom_score_adj(""), 0);
+        let guaranteed = ContainerSpec { resources: ResourceSpec { oom_score_adj: -997, ..ResourceSpec::default() }, ..ContainerSpec::default() };
+        assert_eq!(host(&guaranteed, Shared::default()).oom_score_adj, Some(0));
+        let mighty = Place { least_oom_score_adj: -1000, ..place() };
+        assert_eq!(container(&guaranteed, &owner(), &mighty, "pause", Shared::default(), "").host_config.unwrap().oom_score_adj, Some(-997));
+    }
+
+    #[test]
     fn what_the_image_says_is_kept() {
-        let body = container(&ContainerSpec::default(), &owner(), "pause", Shared::default(), "");
+        let body = container(&ContainerSpec::default(), &owner(), &place(), "pause", Shared::default(), "");
         assert_eq!((body.entrypoint, body.cmd, body.working_dir, body.user), (None, None, None, None));
         let spec = ContainerSpec {
             command: vec!["/bin/sh".into()],
@@ -315,7 +336,7 @@ mod tests {
             env: vec![("A".into(), "b=c".into())],
             ..ContainerSpec::default()
         };
-        let body = container(&spec, &owner(), "pause", Shared::default(), "");
+        let body = container(&spec, &owner(), &place(), "pause", Shared::default(), "");
         assert_eq!((body.entrypoint, body.cmd), (Some(spec.command), Some(spec.args)));
         assert_eq!(body.env, Some(vec!["A=b=c".to_owned()]));
     }

@@ -39,12 +39,12 @@ fn enter(pid: i64) -> io::Result<()> {
 }
 
 fn connect(addresses: &[IpAddr], port: u16) -> io::Result<TcpStream> {
-    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    let mut first = None;
     for address in addresses {
         match TcpStream::connect_timeout(&SocketAddr::new(*address, port), PATIENCE) {
             Ok(stream) => return Ok(stream),
-            Err(fault) => last = fault,
+            Err(fault) => first = first.or(Some(fault)),
         }
     }
-    Err(last)
+    Err(first.unwrap_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable)))
 }

@@ -87,7 +87,7 @@ impl DockerRuntime {
         let (cache, pending) = (Arc::default(), Arc::default());
         let following = tokio::spawn(events::follow(docker.clone(), owner.clone(), Arc::clone(&cache), Arc::clone(&pending), SystemTime::now())).abort_handle();
         let own_images = OwnImages::begin(docker.clone());
-        let place = Place { network: config.network, address: config.address };
+        let place = Place { network: config.network, address: config.address, least_oom_score_adj: least_oom_score_adj().await };
         Ok(Self { docker, owner, place, own_images, cache, listing: tokio::sync::Mutex::default(), pending, following })
     }
 
@@ -200,6 +200,12 @@ impl DockerRuntime {
     }
 }
 
+/// What dockerd, found by its pid file, may do; without one, what this process may.
+async fn least_oom_score_adj() -> i64 {
+    let pid = tokio::fs::read_to_string("/var/run/docker.pid").await.map_or_else(|_| "self".to_owned(), |pid| pid.trim().to_owned());
+    create::least_oom_score_adj(&tokio::fs::read_to_string(format!("/proc/{pid}/status")).await.unwrap_or_default())
+}
+
 fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i128::try_from(since.as_nanos()).ok().and_then(|nanos| Timestamp::from_nanosecond(nanos).ok()).unwrap_or(Timestamp::UNIX_EPOCH)
@@ -274,7 +280,7 @@ impl Runtime for DockerRuntime {
             (None, Some(_)) => self.image(&spec.image_id).await?.map(|image| image.user).unwrap_or_default(),
             _ => String::new(),
         };
-        let id = self.create(&labels::container_name(spec), create::container(spec, &self.owner, sandbox, shared, &image_user)).await?;
+        let id = self.create(&labels::container_name(spec), create::container(spec, &self.owner, &self.place, sandbox, shared, &image_user)).await?;
         let container = ObservedContainer {
             id: id.clone(),
             sandbox: sandbox.to_owned(),

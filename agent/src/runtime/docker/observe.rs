@@ -119,7 +119,9 @@ fn exit(state: &DockerState, hearsay: &Hearsay) -> Exit {
         0 => ExitReason::Completed,
         _ => ExitReason::Error,
     };
-    Exit { code, reason, message: String::new(), started_at: time(state.started_at.as_deref()), finished_at: time(state.finished_at.as_deref()) }
+    let (started_at, finished_at) = (time(state.started_at.as_deref()), time(state.finished_at.as_deref()));
+    // Docker may hear of a quick end before it has noted the start.
+    Exit { code, reason, message: String::new(), started_at: started_at.min(finished_at), finished_at }
 }
 
 /// Docker's time; what never happened is `0001-01-01` to Docker and the epoch here.
