@@ -14,6 +14,10 @@ pub struct Timings {
     pub node_monitor_grace_period: Duration,
     /// How long a new node may take to say anything: `--node-startup-grace-period`.
     pub node_startup_grace_period: Duration,
+    /// How long after one node's pods were set going another's may be: the inverse of `--node-eviction-rate`.
+    pub taint_interval: Duration,
+    /// Whether small clusters stop evicting when most of their nodes are down: `--unhealthy-zone-threshold`.
+    pub partial_disruption: bool,
     /// How often pods are collected.
     pub pod_gc_period: Duration,
     /// How long a node must be gone before its pods go: `quarantineTime`.
@@ -28,6 +32,8 @@ impl Timings {
         node_monitor_period: Duration::from_secs(5),
         node_monitor_grace_period: Duration::from_secs(50),
         node_startup_grace_period: Duration::from_secs(60),
+        taint_interval: Duration::from_secs(10),
+        partial_disruption: true,
         pod_gc_period: Duration::from_secs(20),
         pod_gc_quarantine: Duration::from_secs(40),
         large_cluster: usize::MAX,
@@ -37,6 +43,8 @@ impl Timings {
         node_monitor_period: Duration::from_millis(500),
         node_monitor_grace_period: Duration::from_secs(4),
         node_startup_grace_period: Duration::from_secs(20),
+        taint_interval: Duration::ZERO,
+        partial_disruption: false,
         pod_gc_period: Duration::from_secs(5),
         pod_gc_quarantine: Duration::from_secs(5),
         large_cluster: 100,

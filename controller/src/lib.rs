@@ -9,6 +9,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod config;
+pub mod connection;
 pub mod deployment;
 pub mod execute;
 pub mod gc;
@@ -17,7 +18,9 @@ pub mod index;
 pub mod kinds;
 pub mod manager;
 pub mod namespace;
+pub mod node_lifecycle;
 pub mod ownership;
+pub mod pod_gc;
 pub mod reconciler;
 pub mod replicaset;
 pub mod root_ca;

@@ -10,10 +10,12 @@ use skiff_client::queue::Queue;
 use skiff_proto::resource::{
     CONFIGMAPS, DEPLOYMENTS, ENDPOINTS, ENDPOINTSLICES, LEASES, NAMESPACES, NODES, PODS, REPLICASETS, REPLICATIONCONTROLLERS, SERVICEACCOUNTS, SERVICES,
 };
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::connection::Connection;
 use crate::execute::Writer;
 use crate::gc::{Bare, Collector};
 use crate::kinds::{self, KINDS};
@@ -22,7 +24,7 @@ use crate::replicaset::Flavor;
 use crate::routes;
 use crate::view::{Object, Replicas};
 use crate::world::World;
-use crate::{deployment, namespace, replicaset, root_ca, service_account};
+use crate::{deployment, namespace, node_lifecycle, pod_gc, replicaset, root_ca, service_account};
 
 /// The queue of each controller.
 #[derive(Clone, Default)]
@@ -33,11 +35,12 @@ pub struct Queues {
     accounts: Queue<Key>,
     bundles: Queue<Key>,
     namespaces: Queue<Key>,
+    evictions: Queue<Key>,
 }
 
 impl Queues {
-    fn all(&self) -> [&Queue<Key>; 6] {
-        [&self.deployments, &self.replica_sets, &self.replication_controllers, &self.accounts, &self.bundles, &self.namespaces]
+    fn all(&self) -> [&Queue<Key>; 7] {
+        [&self.evictions, &self.deployments, &self.replica_sets, &self.replication_controllers, &self.accounts, &self.bundles, &self.namespaces]
     }
 }
 
@@ -101,6 +104,7 @@ struct Sinks {
     world: Arc<World>,
     queues: Queues,
     collector: Arc<Collector>,
+    node_changed: Arc<Notify>,
 }
 
 impl Sinks {
@@ -122,11 +126,17 @@ impl Sinks {
         add_all(&queues.replica_sets, routes::sets_of_pod("ReplicaSet", &world.replica_sets, change));
         add_all(&queues.replication_controllers, routes::sets_of_pod("ReplicationController", &world.replication_controllers, change));
         add_all(&queues.deployments, routes::recreating_deployment(world, change));
+        add_all(&queues.evictions, routes::movable_pod(world, change));
         if let Change::Deleted { key, .. } = change
             && world.namespaces.get("", &key.namespace).is_some_and(|namespace| namespace.metadata.is_deleting())
         {
             queues.namespaces.add(Key::new("", &key.namespace));
         }
+    }
+
+    fn node(&self, change: &Change<crate::view::Node>) {
+        self.node_changed.notify_one();
+        node_lifecycle::pods_of_tainted_node(&self.world, change, &self.queues.evictions);
     }
 
     fn replica_set(&self, change: &Change<Replicas>) {
@@ -154,10 +164,12 @@ fn wall_clock() -> Timestamp {
 
 /// Runs every controller until `stop`.
 pub async fn run(config: Config, stop: CancellationToken, ready: tokio::sync::watch::Sender<Result<(), String>>) {
-    let writer = Writer::new(config.api.clone());
+    let connection = Arc::new(Connection::new(config.api.clone()));
+    let config = Config { api: connection.clone(), ..config };
+    let writer = Writer::new(connection.clone());
     let informers = Informers::new(&config);
     let world = Arc::new(informers.world());
-    let sinks = Sinks { world: world.clone(), queues: Queues::default(), collector: Arc::new(Collector::new(writer.clone())) };
+    let sinks = Sinks { world: world.clone(), queues: Queues::default(), collector: Arc::new(Collector::new(writer.clone())), node_changed: Arc::default() };
     let mut tasks = JoinSet::new();
     start_informers(informers, &sinks, &config, &stop, &mut tasks);
     let others = start_bare_informers(&config, &sinks, &stop, &mut tasks);
@@ -174,6 +186,7 @@ pub async fn run(config: Config, stop: CancellationToken, ready: tokio::sync::wa
         tokio::select! { () = stop.cancelled() => return, () = tokio::time::sleep(Duration::from_millis(10)) => {} }
     }
     start_controllers(&config, &sinks, &writer, &mut tasks);
+    start_watchmen(&config, &sinks, &writer, connection, &stop, &mut tasks);
     stop.cancelled().await;
     sinks.queues.all().into_iter().for_each(Queue::close);
     sinks.collector.close();
@@ -182,7 +195,7 @@ pub async fn run(config: Config, stop: CancellationToken, ready: tokio::sync::wa
 
 fn start_informers(informers: Informers, sinks: &Sinks, _config: &Config, stop: &CancellationToken, tasks: &mut JoinSet<()>) {
     tasks.spawn(informers.pods.run(stop.clone(), sinks.handler("v1", "Pod", Sinks::pod)));
-    tasks.spawn(informers.nodes.run(stop.clone(), sinks.handler("v1", "Node", |_, _| {})));
+    tasks.spawn(informers.nodes.run(stop.clone(), sinks.handler("v1", "Node", Sinks::node)));
     tasks.spawn(informers.leases.run(stop.clone(), sinks.handler("coordination.k8s.io/v1", "Lease", |_, _| {})));
     tasks.spawn(informers.replica_sets.run(stop.clone(), sinks.handler("apps/v1", "ReplicaSet", Sinks::replica_set)));
     tasks.spawn(informers.replication_controllers.run(
@@ -231,12 +244,33 @@ fn start_bare_informers(config: &Config, sinks: &Sinks, stop: &CancellationToken
         .collect()
 }
 
+/// Who looks at the clock rather than at a queue.
+fn start_watchmen(config: &Config, sinks: &Sinks, writer: &Writer, connection: Arc<Connection>, stop: &CancellationToken, tasks: &mut JoinSet<()>) {
+    let (world, timings) = (&sinks.world, config.timings);
+    let monitor = node_lifecycle::Monitor {
+        world: world.clone(),
+        writer: writer.clone(),
+        connection,
+        recorder: recorder(config, "node-controller"),
+        timings,
+        changed: sinks.node_changed.clone(),
+    };
+    tasks.spawn(monitor.run(stop.clone()));
+    let collector = pod_gc::Collector { world: world.clone(), writer: writer.clone(), timings, threshold: config.terminated_pod_gc_threshold };
+    tasks.spawn(collector.run(stop.clone()));
+}
+
+fn recorder(config: &Config, component: &str) -> Recorder {
+    Recorder::new(config.api.clone(), Source { component: component.to_owned(), host: String::new(), style: Style::Core })
+}
+
 fn start_controllers(config: &Config, sinks: &Sinks, writer: &Writer, tasks: &mut JoinSet<()>) {
-    let recorder = |component: &str| Recorder::new(config.api.clone(), Source { component: component.to_owned(), host: String::new(), style: Style::Core });
+    let recorder = |component: &str| recorder(config, component);
     let (world, queues) = (&sinks.world, &sinks.queues);
     let set = |flavor: Flavor| Arc::new(replicaset::Controller::new(flavor, world.clone(), writer.clone(), recorder(flavor.component())));
-    let controllers: [(Arc<dyn Reconciler>, &Queue<Key>); 6] = [
+    let controllers: [(Arc<dyn Reconciler>, &Queue<Key>); 7] = [
         (Arc::new(deployment::Controller::new(world.clone(), writer.clone(), recorder("deployment-controller"))), &queues.deployments),
+        (Arc::new(node_lifecycle::Evictor::new(world.clone(), writer.clone(), recorder("taint-eviction-controller"))), &queues.evictions),
         (set(Flavor::ReplicaSet), &queues.replica_sets),
         (set(Flavor::ReplicationController), &queues.replication_controllers),
         (Arc::new(service_account::Controller { world: world.clone(), writer: writer.clone() }), &queues.accounts),

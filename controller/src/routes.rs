@@ -71,6 +71,20 @@ pub fn recreating_deployment(world: &World, change: &Change<Pod>) -> Option<Key>
     (deployment.spec.strategy.kind == StrategyKind::Recreate).then(|| deployment.key())
 }
 
+/// The pod, if a taint of its node may drive it away, or may have been about to: it is new on its node, bears other taints than it did, or is
+/// gone.
+pub fn movable_pod(world: &World, change: &Change<Pod>) -> Option<Key> {
+    let (before, after) = sides(change);
+    let place = |pod: &Pod| (pod.spec.node_name.clone(), pod.spec.tolerations.clone(), pod.metadata.is_deleting(), pod.metadata.uid.clone());
+    let pod = after.or(before)?;
+    if pod.spec.node_name.is_empty() || before.map(|pod| place(pod)) == after.map(|pod| place(pod)) {
+        return None;
+    }
+    let node = world.nodes.get("", &pod.spec.node_name);
+    let is_tainted = node.is_some_and(|node| node.spec.taints.iter().any(|taint| taint.effect == crate::node_lifecycle::taints::NO_EXECUTE));
+    (is_tainted || before.is_some()).then(|| pod.key())
+}
+
 /// The services whose endpoints a pod's change concerns: those that select it before or after, if anything that endpoints show changed.
 pub fn services_of_pod(world: &World, change: &Change<Pod>) -> Vec<Key> {
     let (before, after) = sides(change);
