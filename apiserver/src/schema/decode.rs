@@ -7,7 +7,7 @@ use skiff_proto::status::Status;
 
 use super::syntax::{Named, interpret};
 use super::types::{Type, types};
-use super::{Decoded, FieldValidation, Gvk, json, yaml};
+use super::{Decoded, FieldValidation, Gvk, json, protobuf, yaml};
 use crate::error::failure;
 
 /// The encoding of a body.
@@ -84,7 +84,7 @@ fn unpack(body: &[u8], content_type: ContentType, expected: Option<&Gvk>, valida
     match content_type {
         ContentType::Json => unpack_json(body, expected, validation),
         ContentType::Yaml => unpack_json(&yaml::to_json(body).map_err(nameless)?, expected, validation),
-        ContentType::Protobuf => Err(nameless("protobuf is not decoded yet".to_owned())),
+        ContentType::Protobuf => unpack_protobuf(body, expected),
     }
 }
 
@@ -99,6 +99,17 @@ fn unpack_json(text: &[u8], expected: Option<&Gvk>, validation: FieldValidation)
     }
     name(&mut object, &gvk);
     Ok(Decoded { gvk, object, warnings: told })
+}
+
+/// Protobuf has no unknown fields to speak of.
+fn unpack_protobuf(body: &[u8], expected: Option<&Gvk>) -> Result<Decoded, Fault> {
+    let unknown = protobuf::open(body).map_err(|why| Fault { gvk: None, why })?;
+    let named = Named { api_version: unknown.api_version, kind: unknown.kind };
+    let gvk = complete(&named, expected).map_err(|why| Fault { gvk: None, why })?;
+    let as_type = type_of(&gvk, b"")?;
+    let mut object = protobuf::message(unknown.raw, as_type).map_err(|why| Fault { gvk: Some(gvk.clone()), why })?;
+    name(&mut object, &gvk);
+    Ok(Decoded { gvk, object, warnings: Vec::new() })
 }
 
 /// Writes `apiVersion` and `kind` into an object, as the codec does when it prints one.

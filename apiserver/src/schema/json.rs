@@ -356,7 +356,7 @@ fn merged(old: Option<Value>, new: Value) -> Value {
 }
 
 /// Is a value of this field printed?
-fn keeps(field: &Field, value: &Value) -> bool {
+pub(super) fn keeps(field: &Field, value: &Value) -> bool {
     if !field.drops_zero() {
         return true;
     }

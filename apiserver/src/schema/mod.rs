@@ -6,6 +6,7 @@ mod cursor;
 mod decode;
 mod json;
 pub mod print;
+pub mod protobuf;
 pub mod scalar;
 pub mod syntax;
 mod types;
