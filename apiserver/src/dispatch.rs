@@ -3,17 +3,24 @@
 //! Nothing bypasses it, so authorization, admission and limits are applied once, here. REST (`http`) and gRPC (`grpc`)
 //! are translations on both sides of this file: bytes into [`ApiRequest`], [`ApiResponse`] into bytes.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use skiff_proto::identity::UserInfo;
 use skiff_proto::status::Status;
 
+use crate::admission::Admission;
+use crate::auth::Authenticator;
+use crate::auth::authorize::Authorizer;
+use crate::error::failure;
+use crate::registry::Resources;
+use crate::registry::call::Call;
+use crate::registry::clock::Environment;
 use crate::registry::options::Options;
-use crate::registry::resource::Resource;
+use crate::registry::resource::{Resource, Storage};
 use crate::schema::Gvk;
-use crate::store::{Key, Revision};
+use crate::store::{Key, Revision, Store, Version};
 
 /// What a request wants to do, as `request.RequestInfo.Verb`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -155,6 +162,8 @@ pub struct Item {
     pub revision: Revision,
     /// The whole object, with `apiVersion` and `kind`.
     pub json: Bytes,
+    /// The stored version behind it, where other encodings of it can be shared (see [`Version::encoding`]).
+    pub version: Option<Arc<Version>>,
 }
 
 /// One event of a watch.
@@ -180,21 +189,134 @@ pub enum WatchEvent {
 }
 
 /// The API server's heart, shared by both tongues.
-pub struct Server {}
+pub struct Server {
+    /// Every version of every object.
+    pub store: Store,
+    /// Time and chance.
+    pub environment: Arc<dyn Environment>,
+    /// Plugins that look at other objects.
+    pub admission: Admission,
+    /// Who may do what.
+    pub authorizer: Authorizer,
+    authenticator: Option<Arc<Authenticator>>,
+    resources: RwLock<Arc<Resources>>,
+}
+
+/// What a server is made with.
+pub struct Settings {
+    /// The open store.
+    pub store: Store,
+    /// Clock and randomness.
+    pub environment: Arc<dyn Environment>,
+    /// Who is trusted; `None` where every request brings its identity (one process, tests).
+    pub authenticator: Option<Arc<Authenticator>>,
+    /// `DefaultTolerationSeconds`.
+    pub toleration_seconds: i64,
+}
 
 impl Server {
+    /// A server over an open store. Serves the built-in kinds.
+    pub fn new(settings: Settings) -> Arc<Self> {
+        let admission = Admission::new(&settings.store, settings.toleration_seconds);
+        Arc::new(Self {
+            store: settings.store,
+            environment: settings.environment,
+            admission,
+            authorizer: Authorizer,
+            authenticator: settings.authenticator,
+            resources: RwLock::new(Arc::new(Resources::builtin())),
+        })
+    }
+
     /// Handles one request: authorize → find the resource → verb. Never blocks on I/O other than the store's commit.
-    pub async fn handle(&self, _request: ApiRequest) -> Result<ApiResponse, Status> {
-        Err(Status::failure(501, "NotImplemented", "not yet"))
+    pub async fn handle(&self, request: ApiRequest) -> Result<ApiResponse, Status> {
+        self.authorizer.check(&request.user, &request.info, &self.store)?;
+        let info = &request.info;
+        let resource = self.resources().find(&info.group, &info.version, &info.resource).cloned().ok_or_else(failure::no_such_resource)?;
+        let call = Call::new(self, &request, resource);
+        call.check_method()?;
+        if call.resource.storage == Storage::Virtual {
+            return match (info.resource.as_str(), info.verb) {
+                ("bindings", Verb::Create) => call.bind().await,
+                ("componentstatuses", Verb::Get | Verb::List) => call.component_statuses(),
+                _ => call.review(), // every other virtual kind is a review, and `check_method` lets only its creation through
+            };
+        }
+        match info.subresource.as_str() {
+            "scale" => match info.verb {
+                Verb::Get => call.get_scale(),
+                Verb::Patch => call.patch_scale().await,
+                _ => call.update_scale().await, // `check_method` lets only these three through
+            },
+            "binding" => call.bind().await,
+            "eviction" => call.evict().await,
+            "token" => call.token().await,
+            "log" | "exec" | "attach" | "portforward" | "proxy" => call.connect(),
+            _ => call.main().await, // the object, or a part of it that has its kind
+        }
     }
 
     /// Every served resource, a snapshot (the set changes with CustomResourceDefinitions).
-    pub fn resources(&self) -> Arc<crate::registry::Resources> {
-        Arc::new(crate::registry::Resources::default())
+    pub fn resources(&self) -> Arc<Resources> {
+        self.resources.read().unwrap_or_else(PoisonError::into_inner).clone() // swapped whole: never half changed
     }
 
-    /// Whether `user` may ask for a path that is no resource (`/version`, `/metrics`, `/openapi/v3`, discovery).
-    pub fn authorize_path(&self, _user: &UserInfo, _method: &str, _path: &str) -> Result<(), Status> {
-        Ok(())
+    /// Serves these resources from now on.
+    pub fn serve(&self, resources: Resources) {
+        *self.resources.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(resources);
+    }
+
+    /// Who is trusted.
+    pub fn authenticator(&self) -> Option<&Arc<Authenticator>> {
+        self.authenticator.as_ref()
+    }
+
+    /// Whether `user` may ask for a path that is no resource (`/version`, `/metrics`, `/openapi/v3`, discovery). `method` in lower case.
+    pub fn authorize_path(&self, user: &UserInfo, method: &str, path: &str) -> Result<(), Status> {
+        self.authorizer.check_path(user, method, path, &self.store)
+    }
+}
+
+impl Call<'_> {
+    /// Whether the resource has the verb, in this place: discovery says which.
+    fn check_method(&self) -> Result<(), Status> {
+        let info = &self.request.info;
+        let verb = info.verb.as_str();
+        let verbs = if info.subresource.is_empty() {
+            Some(&self.resource.verbs)
+        } else {
+            self.resource.subresource(&info.subresource).map(|one| &one.verbs)
+        };
+        let Some(verbs) = verbs else { return Err(failure::no_such_resource()) };
+        let everywhere = matches!(info.verb, Verb::List | Verb::Watch) && info.subresource.is_empty();
+        let placed = everywhere || !self.resource.namespaced || !info.namespace.is_empty();
+        if placed && verbs.iter().any(|have| have == verb) { Ok(()) } else { Err(failure::method_not_allowed()) }
+    }
+
+    async fn main(&self) -> Result<ApiResponse, Status> {
+        match self.request.info.verb {
+            Verb::Get => {
+                let response = self.get()?;
+                if self.request.user.node_name().is_some() {
+                    let node = self.find(self.name()).map(|version| version.node().to_owned()).unwrap_or_default(); // gone since: nothing to hide
+                    crate::admission::node::restrict_get(self, &node)?;
+                }
+                Ok(response)
+            }
+            Verb::List | Verb::Watch => {
+                crate::admission::node::restrict_read(self, &self.selection()?)?;
+                if self.request.info.verb == Verb::List { self.list() } else { self.watch() }
+            }
+            Verb::Create => self.create().await,
+            Verb::Update => self.update().await,
+            Verb::Patch => self.patch().await,
+            Verb::Delete => self.delete().await,
+            Verb::DeleteCollection => self.delete_collection().await,
+        }
+    }
+
+    /// `serviceaccounts/token`
+    async fn token(&self) -> Result<ApiResponse, Status> {
+        Err(Status::failure(501, "NotImplemented", "tokens of service accounts are not signed yet"))
     }
 }

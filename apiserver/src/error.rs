@@ -75,6 +75,11 @@ impl FieldError {
         let detail = if list.is_empty() { String::new() } else { format!("supported values: {}", list.join(", ")) };
         Self::new(FieldErrorKind::NotSupported, field, value.into(), detail)
     }
+    /// The same with the values in the order given, where Kubernetes does not sort them.
+    pub fn not_supported_as_listed(field: impl Into<String>, value: impl Into<Value>, supported: &[&str]) -> Self {
+        let list: Vec<String> = supported.iter().map(|one| format!("{one:?}")).collect();
+        Self::new(FieldErrorKind::NotSupported, field, value.into(), format!("supported values: {}", list.join(", ")))
+    }
     /// `field: Too long: may not be more than N bytes`
     pub fn too_long(field: impl Into<String>, max: usize) -> Self {
         Self::new(FieldErrorKind::TooLong, field, Value::Null, format!("may not be more than {max} bytes"))
@@ -161,6 +166,28 @@ pub mod failure {
             _ => format!("{resource} \"{name}\" is forbidden: {why}"),
         };
         named(403, "Forbidden", resource, name, message)
+    }
+
+    /// `Internal error occurred: {why}`
+    pub fn internal(why: &str) -> Status {
+        let mut status = Status::failure(500, "InternalError", format!("Internal error occurred: {why}"));
+        let cause = Cause { message: why.to_owned(), ..Cause::default() };
+        status.details = Some(Details { causes: vec![cause], ..Details::default() });
+        status
+    }
+
+    /// `the server does not allow this method on the requested resource`
+    pub fn method_not_allowed() -> Status {
+        let mut status = Status::failure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
+        status.details = Some(Details::default());
+        status
+    }
+
+    /// `the server could not find the requested resource`
+    pub fn no_such_resource() -> Status {
+        let mut status = Status::failure(404, "NotFound", "the server could not find the requested resource");
+        status.details = Some(Details::default());
+        status
     }
 
     /// A request that makes no sense, whatever is stored.

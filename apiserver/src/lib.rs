@@ -2,6 +2,7 @@
 //!
 //! Follow a request: [`http`] or [`grpc`] → [`dispatch`] → [`registry`] (with [`schema`], [`patch`], [`kinds`], [`admission`]) → [`store`].
 
+pub mod admission;
 pub mod auth;
 pub mod dispatch;
 pub mod error;

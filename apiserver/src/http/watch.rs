@@ -52,7 +52,7 @@ impl Framer {
                 WatchEvent::Deleted(item) => self.frame("DELETED", item, &mut out),
                 WatchEvent::Bookmark { revision, json, .. } => {
                     let key = crate::store::Key { resource: "".into(), namespace: "".into(), name: "".into() };
-                    self.frame("BOOKMARK", &Item { key, revision: *revision, json: json.clone() }, &mut out);
+                    self.frame("BOOKMARK", &Item { key, revision: *revision, json: json.clone(), version: None }, &mut out);
                 }
                 WatchEvent::Error(status) => error(status, &mut out),
             }

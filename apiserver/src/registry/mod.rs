@@ -1,9 +1,29 @@
 //! The generic registry: one implementation of every verb, and what each kind adds to it.
+//!
+//! Start with [`resource`] (what is served) and [`strategy`] (what a kind adds), then follow a verb: [`read`], [`watch`], [`create`],
+//! [`update`], [`patch`], [`delete`]. [`subresource`] and [`virtuals`] are the special ones.
 
+pub mod body;
+pub mod call;
+pub mod clock;
+pub mod codec;
+pub mod convert;
+mod create;
+mod delete;
+pub mod describe;
+pub mod meta;
 pub mod options;
+pub mod patch;
+pub mod read;
 pub mod resource;
+pub mod selector;
 pub mod strategy;
+mod subresource;
+mod update;
+mod virtuals;
+mod watch;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use resource::Resource;
@@ -12,9 +32,26 @@ use resource::Resource;
 #[derive(Clone, Default)]
 pub struct Resources {
     all: Vec<Arc<Resource>>,
+    by_path: BTreeMap<(String, String), Arc<Resource>>,
+    by_key: BTreeMap<String, Arc<Resource>>,
 }
 
 impl Resources {
+    /// These, in the order of discovery.
+    pub fn new(all: Vec<Arc<Resource>>) -> Self {
+        let mut resources = Self { all, ..Self::default() };
+        for one in &resources.all {
+            resources.by_path.insert((one.group.clone(), one.plural.clone()), one.clone());
+            resources.by_key.entry(one.group_resource()).or_insert_with(|| one.clone());
+        }
+        resources
+    }
+
+    /// Every kind that is built in.
+    pub fn builtin() -> Self {
+        Self::new(resource::builtin().into_iter().map(Arc::new).collect())
+    }
+
     /// In the order of discovery.
     pub fn all(&self) -> &[Arc<Resource>] {
         &self.all
@@ -22,6 +59,12 @@ impl Resources {
 
     /// The resource of a path, if that version of it is served.
     pub fn find(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Resource>> {
-        self.all.iter().find(|one| one.group == group && one.plural == plural && one.versions.iter().any(|have| have == version))
+        let found = self.by_path.get(&(group.to_owned(), plural.to_owned()))?;
+        found.versions.iter().any(|have| have == version).then_some(found)
+    }
+
+    /// The resource of a group-resource (`pods`, `deployments.apps`), as gRPC and store keys name it.
+    pub fn find_key(&self, group_resource: &str) -> Option<&Arc<Resource>> {
+        self.by_key.get(group_resource)
     }
 }

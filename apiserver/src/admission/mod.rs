@@ -1,0 +1,85 @@
+//! What is checked and filled in because of other objects: the plugins of `kube-apiserver` that every cluster has on.
+//!
+//! A strategy ([`crate::registry::strategy`]) looks at one object; a plugin may look into the store. Order, as in
+//! `pkg/kubeapiserver/options/plugins.go`: [`lifecycle`] (namespaces), [`node`] (a node writes only its own), [`pod`] (priority, default
+//! tolerations, runtime class, taints of a new node); [`service`] allocates addresses and ports while an object is being written.
+
+pub mod lifecycle;
+pub mod node;
+pub mod pod;
+pub mod service;
+
+use serde_json::Value;
+use skiff_proto::status::Status;
+
+use crate::registry::call::Call;
+use crate::store::Store;
+pub use service::Claim;
+
+/// The plugins and what they remember.
+pub struct Admission {
+    /// `DefaultTolerationSeconds`: how long pods stay on a node that is not ready or unreachable.
+    pub toleration_seconds: i64,
+    services: service::Allocator,
+}
+
+impl Admission {
+    /// With the addresses and ports that are in use in the store.
+    pub fn new(store: &Store, toleration_seconds: i64) -> Self {
+        Self { toleration_seconds, services: service::Allocator::of(store) }
+    }
+
+    /// Before a creation is prepared and validated: may refuse it, and fills in.
+    pub fn mutate_create(&self, call: &Call<'_>, object: &mut Value, _warnings: &mut Vec<String>) -> Result<(), Status> {
+        lifecycle::create(call, object)?;
+        node::create(call, object)?;
+        match call.resource.storage_key().as_str() {
+            "pods" => pod::create(self, call, object),
+            "nodes" => {
+                pod::taint_new_node(object);
+                Ok(())
+            }
+            _ => Ok(()), // nothing to fill in
+        }
+    }
+
+    /// Before a change is prepared and validated.
+    pub fn mutate_update(&self, call: &Call<'_>, object: &mut Value, old: &Value, _warnings: &mut Vec<String>) -> Result<(), Status> {
+        node::update(call, object, old)?;
+        if call.resource.storage_key() == "pods" && call.request.info.subresource.is_empty() {
+            pod::update(self, object, old);
+        }
+        Ok(())
+    }
+
+    /// Once everything is filled in: the last word on a creation.
+    pub fn validate_create(&self, call: &Call<'_>, object: &Value, _warnings: &mut Vec<String>) -> Result<(), Status> {
+        pod::validate_priority_class(call, object)
+    }
+
+    /// The last word on a change.
+    pub fn validate_update(&self, call: &Call<'_>, object: &Value, _old: &Value, _warnings: &mut Vec<String>) -> Result<(), Status> {
+        pod::validate_priority_class(call, object)
+    }
+
+    /// Before a deletion.
+    pub fn validate_delete(&self, call: &Call<'_>, object: &Value) -> Result<(), Status> {
+        lifecycle::delete(call)?;
+        node::delete(call, object)
+    }
+
+    /// Addresses and ports for a Service that is being written.
+    pub fn allocate(&self, call: &Call<'_>, object: &mut Value, old: Option<&Value>) -> Result<Claim, Status> {
+        if call.resource.storage_key() != "services" || !call.request.info.subresource.is_empty() {
+            return Ok(Claim::nothing());
+        }
+        self.services.allocate(object, old)
+    }
+
+    /// An object is gone: what was allocated to it is free again.
+    pub fn deleted(&self, call: &Call<'_>, object: &Value) {
+        if call.resource.storage_key() == "services" {
+            self.services.release(object);
+        }
+    }
+}
