@@ -173,8 +173,12 @@ impl Edge {
         }
     }
 
-    async fn answer_resource(&self, user: UserInfo, info: RequestInfo, mut parts: Parts, query: &Query, incoming: Incoming) -> Response<Body> {
+    async fn answer_resource(&self, user: UserInfo, mut info: RequestInfo, mut parts: Parts, query: &Query, incoming: Incoming) -> Response<Body> {
         let is_connect = connect::is_connect(&info);
+        let asked = info.name.clone();
+        if is_connect {
+            info.name = connect::object_name(&info).to_owned();
+        }
         // what a pod or its log answers is not for us to shape
         let wanted = if is_connect { Ok(Wanted::PLAIN) } else { negotiate::resource(&parts.headers, query) };
         let wanted = match wanted {
@@ -190,7 +194,7 @@ impl Edge {
         match (outcome, incoming) {
             (Ok((response, style)), None) => respond(response, style),
             (Ok((response, style)), Some(incoming)) => match response.answer {
-                Answer::Connect { resource, item } => connect::answer(self, &resource, &item, &info, &mut parts, incoming).await,
+                Answer::Connect { item, .. } => connect::answer(self, &item, &info, &asked, &mut parts, incoming).await,
                 answer => respond(crate::dispatch::ApiResponse { warnings: response.warnings, answer }, style),
             },
             (Err(status), _) => self.refuse_resource(&status, &info, wanted.encoding),
