@@ -39,13 +39,24 @@ pub struct FieldError {
     pub field: String,
     /// The value that was sent, where the message shows it.
     pub value: Value,
+    /// How the value is shown, where that is not its JSON: Go prints the fields of its own structs, in their order.
+    pub shown: Option<String>,
     /// The rest of the sentence.
     pub detail: String,
 }
 
 impl FieldError {
     fn new(kind: FieldErrorKind, field: impl Into<String>, value: Value, detail: impl Into<String>) -> Self {
-        Self { kind, field: field.into(), value, detail: detail.into() }
+        Self { kind, field: field.into(), value, shown: None, detail: detail.into() }
+    }
+    /// `field: Invalid value: shown: detail`, of a struct that `shown` prints as Go does.
+    pub fn invalid_shown(field: impl Into<String>, shown: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { shown: Some(shown.into()), ..Self::new(FieldErrorKind::Invalid, field, Value::Null, detail) }
+    }
+    /// `field: Unsupported value: value: supported values: "B", "A"`, in the order given, which some of Kubernetes' checks keep.
+    pub fn not_supported_as_listed(field: impl Into<String>, value: impl Into<Value>, supported: &[&str]) -> Self {
+        let list: Vec<String> = supported.iter().map(|one| format!("{one:?}")).collect();
+        Self::new(FieldErrorKind::NotSupported, field, value.into(), format!("supported values: {}", list.join(", ")))
     }
     /// `field: Required value: detail`
     pub fn required(field: impl Into<String>, detail: impl Into<String>) -> Self {
@@ -98,12 +109,16 @@ impl FieldError {
             TooLong => "Too long".to_owned(),
             Internal => "Internal error".to_owned(),
             TooMany => format!("Too many: {}", self.value),
-            NotFound => format!("Not found: {}", show(&self.value)),
-            Duplicate => format!("Duplicate value: {}", show(&self.value)),
-            Invalid | TypeInvalid => format!("Invalid value: {}", show(&self.value)),
-            NotSupported => format!("Unsupported value: {}", show(&self.value)),
+            NotFound => format!("Not found: {}", self.show()),
+            Duplicate => format!("Duplicate value: {}", self.show()),
+            Invalid | TypeInvalid => format!("Invalid value: {}", self.show()),
+            NotSupported => format!("Unsupported value: {}", self.show()),
         };
         if self.detail.is_empty() { shown } else { format!("{shown}: {}", self.detail) }
+    }
+
+    fn show(&self) -> String {
+        self.shown.clone().unwrap_or_else(|| show(&self.value))
     }
 
     fn cause(&self) -> Cause {

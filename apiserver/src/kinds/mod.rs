@@ -1,9 +1,12 @@
 //! One small file a kind: how it is defaulted, validated and shown. [`strategy`] is the dispatch from a group-resource.
 //!
 //! Pods and what makes pods are in [`workload`]; everything else in [`cluster`]. What they share: [`name`] (what may be a name),
-//! [`labels`] (labels, annotations, selectors), [`table`] (columns, ages), [`path`] (where a fault is), [`json`] (reading and filling objects).
+//! [`check`] (small checks), [`labels`] (labels, annotations, selectors), [`table`] (columns, ages), [`path`] (where a fault is), [`json`] (reading and filling objects).
 
+pub mod check;
+pub mod claim;
 pub mod cluster;
+pub mod diff;
 pub mod json;
 pub mod labels;
 pub mod name;

@@ -1,13 +1,18 @@
 //! Pods. See `pkg/registry/core/pod/strategy.go`.
 //!
-//! [`prepare`] is what the server decides of a new or changed pod, [`table`] what `kubectl get pods` shows.
+//! [`prepare`] is what the server decides of a new or changed pod, [`validate`], [`status`] and [`resize`] what may be written,
+//! [`table`] what `kubectl get pods` shows.
 
 pub mod prepare;
+pub mod resize;
+pub mod status;
 pub mod table;
+pub mod validate;
 
 use serde_json::Value;
 
 use super::podspec;
+use crate::error::FieldError;
 use crate::kinds::json::{flag, text};
 use crate::kinds::table::{columns, text_at};
 use crate::registry::strategy::{Column, Context, Strategy};
@@ -26,6 +31,19 @@ impl Strategy for Pod {
 
     fn prepare_for_update(&self, object: &mut Value, old: &Value, context: &Context) {
         prepare::update(object, old, &context.subresource);
+    }
+
+    fn validate(&self, object: &Value, _context: &Context) -> Vec<FieldError> {
+        validate::create(object)
+    }
+
+    fn validate_update(&self, object: &Value, old: &Value, context: &Context) -> Vec<FieldError> {
+        match context.subresource.as_str() {
+            "status" => status::update(object, old),
+            "ephemeralcontainers" => validate::ephemeral_update(object, old),
+            "resize" => resize::update(object, old),
+            _ => validate::update(object, old),
+        }
     }
 
     fn columns(&self) -> Vec<Column> {
