@@ -86,11 +86,6 @@ impl FieldError {
         let detail = if list.is_empty() { String::new() } else { format!("supported values: {}", list.join(", ")) };
         Self::new(FieldErrorKind::NotSupported, field, value.into(), detail)
     }
-    /// The same with the values in the order given, where Kubernetes does not sort them.
-    pub fn not_supported_as_listed(field: impl Into<String>, value: impl Into<Value>, supported: &[&str]) -> Self {
-        let list: Vec<String> = supported.iter().map(|one| format!("{one:?}")).collect();
-        Self::new(FieldErrorKind::NotSupported, field, value.into(), format!("supported values: {}", list.join(", ")))
-    }
     /// `field: Too long: may not be more than N bytes`
     pub fn too_long(field: impl Into<String>, max: usize) -> Self {
         Self::new(FieldErrorKind::TooLong, field, Value::Null, format!("may not be more than {max} bytes"))

@@ -4,13 +4,19 @@
 
 pub mod admission;
 pub mod auth;
+pub mod bootstrap;
+pub mod config;
 pub mod dispatch;
 pub mod error;
+pub mod grpc;
 pub mod http;
 pub mod kinds;
 pub mod patch;
 pub mod pki;
 pub mod registry;
+pub mod run;
 pub mod schema;
 pub mod store;
 pub mod tls;
+
+pub use run::{RunError, run};

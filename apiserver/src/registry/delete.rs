@@ -37,7 +37,7 @@ impl Call<'_> {
         options.validate_delete()?;
         let mut warnings = Vec::new();
         let (outcome, removed) = self.delete_named(self.name(), &options, &mut warnings).await?;
-        let mut response = if removed && !self.resource.answers_deleted_object() {
+        let mut response = if removed && !options.answer_object && !self.resource.answers_deleted_object() {
             let (item_name, uid) = outcome.identity();
             let details = Details { name: item_name, group: self.resource.group.clone(), kind: self.resource.plural.clone(), uid, ..Details::default() };
             let status = Status { status: "Success".to_owned(), code: 200, details: Some(details), ..Status::failure(200, "", "") };

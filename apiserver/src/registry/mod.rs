@@ -3,6 +3,7 @@
 //! Start with [`resource`] (what is served) and [`strategy`] (what a kind adds), then follow a verb: [`read`], [`watch`], [`create`],
 //! [`update`], [`patch`], [`delete`]. [`subresource`] and [`virtuals`] are the special ones.
 
+mod bind;
 pub mod body;
 pub mod call;
 pub mod clock;

@@ -51,6 +51,8 @@ pub struct Options {
     pub precondition_uid: Option<String>,
     /// `preconditions.resourceVersion` of a deletion's body.
     pub precondition_resource_version: Option<String>,
+    /// A deletion answers the object whatever its kind (gRPC).
+    pub answer_object: bool,
     /// Every pair of the query, decoded: what subresources that connect read (`container`, `follow`, `command` …).
     pub all: Vec<(String, String)>,
 }
@@ -88,6 +90,7 @@ impl Options {
             orphan_dependents: optional_flag("orphanDependents"),
             precondition_uid: None,
             precondition_resource_version: None,
+            answer_object: false,
             all: query.pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         })
     }

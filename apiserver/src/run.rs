@@ -1,0 +1,174 @@
+//! From a [`Config`] to a serving API server, and the housekeeping beside it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+use skiff_proto::v1::objects_server::ObjectsServer;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::bootstrap;
+use crate::config::Config;
+use crate::dispatch::{Server, Settings};
+use crate::grpc::ObjectService;
+use crate::http::Hooks;
+use crate::http::start::{Door, Settings as DoorSettings, StartError};
+use crate::registry::Resources;
+use crate::registry::clock::System;
+use crate::registry::describe::Describer;
+use crate::store::{Backend, Body, CommitError, Expect, MetricsSnapshot, Op, Options, Store, StoreError, Write};
+
+/// How often old changes are forgotten.
+const COMPACT_EVERY: Duration = Duration::from_secs(30);
+/// How often events are looked through.
+const EXPIRE_EVERY: Duration = Duration::from_secs(60);
+/// How long an event is kept: `--event-ttl`.
+const EVENT_TTL: i64 = 3600;
+/// The largest message: an object of 1.5 MiB and its envelope; requests bring at most 3 MiB.
+const MESSAGE_BYTES: usize = 4 << 20;
+
+/// Why an API server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The store cannot be opened.
+    #[error("cannot open the store in {path}: {source}")]
+    Store {
+        /// The directory.
+        path: String,
+        /// What is wrong.
+        source: StoreError,
+    },
+    /// The port is taken, or there are no certificates.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The system's own objects cannot be made.
+    #[error("cannot make the system's objects: {0}")]
+    Bootstrap(skiff_proto::status::Status),
+}
+
+/// Serves until `stop`. `ready` is told the address once requests are answered.
+pub async fn run(config: Config, ready: Option<oneshot::Sender<SocketAddr>>, stop: CancellationToken) -> Result<(), RunError> {
+    let path = config.data_dir.join("store");
+    let store = open(path.clone()).await.map_err(|source| RunError::Store { path: path.display().to_string(), source })?;
+    let api = Server::new(Settings {
+        store: store.clone(),
+        environment: Arc::new(System),
+        authenticator: None,
+        toleration_seconds: config.timings.toleration_seconds(),
+    });
+    let door = Door::open(door_settings(config, &store), api.clone(), routes(&api)).await?;
+    bootstrap::bootstrap(&api, door.address.port()).await.map_err(RunError::Bootstrap)?;
+    let keeper = tokio::spawn(keep(store.clone(), stop.clone()));
+    if let Some(ready) = ready {
+        // Whoever asked may have stopped waiting: it can still read the address where it serves.
+        let _ = ready.send(door.address);
+    }
+    door.serve(stop).await;
+    keeper.abort();
+    store.close().await;
+    Ok(())
+}
+
+/// Reads the store off the disk, away from the runtime's threads.
+async fn open(path: std::path::PathBuf) -> Result<Store, StoreError> {
+    let opened = tokio::task::spawn_blocking(move || {
+        let describe = Arc::new(Describer::new(&Resources::builtin()));
+        Store::open(Backend::Sled(path), Options::default(), describe)
+    });
+    opened.await.unwrap_or_else(|panicked| Err(StoreError::Thread(std::io::Error::other(panicked))))
+}
+
+fn routes(api: &Arc<Server>) -> tonic::service::Routes {
+    let service = ObjectsServer::new(ObjectService::new(api.clone()));
+    tonic::service::Routes::new(service.max_decoding_message_size(MESSAGE_BYTES).max_encoding_message_size(usize::MAX))
+}
+
+fn door_settings(config: Config, store: &Store) -> DoorSettings {
+    let (healthy, counted) = (store.clone(), store.clone());
+    let mut hooks = Hooks { store_health: Box::new(move || healthy.health()), more_metrics: Box::new(move || metrics(&counted.metrics())), ..Hooks::default() };
+    if let Some(set) = config.set_log_level {
+        hooks.set_log_level = set;
+    }
+    DoorSettings { data_dir: config.data_dir, listen: config.listen, hooks }
+}
+
+/// Forgets old changes and old events, for as long as the server runs.
+async fn keep(store: Store, stop: CancellationToken) {
+    let mut compact = tokio::time::interval(COMPACT_EVERY);
+    let mut expire = tokio::time::interval(EXPIRE_EVERY);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = compact.tick() => store.compact(SystemTime::now()),
+            _ = expire.tick() => expire_events(&store, crate::http::now()).await,
+        }
+    }
+}
+
+/// Removes events that nobody repeated for an hour.
+pub async fn expire_events(store: &Store, now: i64) {
+    for version in store.list("events", None).items {
+        if !is_old_event(&version.json, now) {
+            continue;
+        }
+        let Ok(event) = serde_json::from_slice::<Value>(&version.json) else { continue }; // the registry wrote it: it parses
+        let Body { json, at, comma } = crate::registry::body::encode(&event);
+        let write = Write { key: version.key.clone(), expect: Expect::At(version.revision), op: Op::Delete(Body { json, at, comma }), lazy: false };
+        match store.commit(vec![write]).await {
+            Ok(_) | Err(CommitError::Conflict { .. } | CommitError::Missing(_) | CommitError::Exists(_)) => {} // repeated or gone meanwhile
+            Err(CommitError::Unavailable(why)) => return tracing::warn!(%why, "events are not expired"),
+            Err(CommitError::TooLarge { .. }) => {} // a removal as large as what is stored: cannot be
+        }
+    }
+}
+
+/// Whether the newest time that an event names is older than [`EVENT_TTL`].
+fn is_old_event(json: &[u8], now: i64) -> bool {
+    let event: Value = serde_json::from_slice(json).unwrap_or_default(); // the registry wrote it: it parses
+    let times = [&event["lastTimestamp"], &event["series"]["lastObservedTime"], &event["eventTime"], &event["metadata"]["creationTimestamp"]];
+    let newest = times.into_iter().filter_map(Value::as_str).filter_map(crate::kinds::table::parse_time).max();
+    newest.is_some_and(|newest| newest + EVENT_TTL < now)
+}
+
+/// The store's counters as Prometheus text.
+fn metrics(of: &MetricsSnapshot) -> String {
+    let mut text = String::new();
+    let counters = [
+        ("skiff_store_commits_total", "Commits that happened.", of.commits),
+        ("skiff_store_commits_refused_total", "Commits that were refused.", of.refused),
+        ("skiff_store_writes_total", "Writes of the commits that happened.", of.writes),
+        ("skiff_store_groups_total", "Groups of commits that were made durable together.", of.groups),
+        ("skiff_store_sync_nanoseconds_total", "Time spent in making them durable.", of.sync_nanos),
+        ("skiff_store_events_delivered_total", "Events handed to watchers.", of.delivered),
+        ("skiff_store_watchers_lagged_total", "Watchers closed because they did not keep up.", of.lagged),
+        ("skiff_store_failures_total", "Disk failures.", of.failures),
+    ];
+    for (name, help, value) in counters {
+        text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}\n"));
+    }
+    let gauges = [
+        ("skiff_store_revision", "The newest revision.", of.revision),
+        ("skiff_store_compacted_revision", "The oldest revision that a watch may start from.", of.oldest),
+        ("skiff_store_watchers", "Watchers that are open.", of.watchers),
+    ];
+    for (name, help, value) in gauges {
+        text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_as_old_as_its_last_repetition() {
+        let event = br#"{"metadata":{"creationTimestamp":"2026-01-01T00:00:00Z"},"lastTimestamp":"2026-01-01T02:00:00Z"}"#;
+        let at = crate::kinds::table::parse_time("2026-01-01T02:59:59Z").unwrap();
+        assert!(!is_old_event(event, at));
+        assert!(is_old_event(event, at + 3600));
+        assert!(!is_old_event(b"{}", at));
+    }
+}
