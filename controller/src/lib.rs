@@ -11,6 +11,8 @@
 pub mod config;
 pub mod connection;
 pub mod deployment;
+pub mod endpoint_slice;
+pub mod endpoints;
 pub mod execute;
 pub mod gc;
 pub mod hash;

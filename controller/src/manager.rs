@@ -24,7 +24,7 @@ use crate::replicaset::Flavor;
 use crate::routes;
 use crate::view::{Object, Replicas};
 use crate::world::World;
-use crate::{deployment, namespace, node_lifecycle, pod_gc, replicaset, root_ca, service_account};
+use crate::{deployment, endpoint_slice, endpoints, namespace, node_lifecycle, pod_gc, replicaset, root_ca, service_account};
 
 /// The queue of each controller.
 #[derive(Clone, Default)]
@@ -36,11 +36,15 @@ pub struct Queues {
     bundles: Queue<Key>,
     namespaces: Queue<Key>,
     evictions: Queue<Key>,
+    endpoints: Queue<Key>,
+    slices: Queue<Key>,
+    mirrors: Queue<Key>,
 }
 
 impl Queues {
-    fn all(&self) -> [&Queue<Key>; 7] {
-        [&self.evictions, &self.deployments, &self.replica_sets, &self.replication_controllers, &self.accounts, &self.bundles, &self.namespaces]
+    fn all(&self) -> [&Queue<Key>; 10] {
+        let Self { deployments, replica_sets, replication_controllers, accounts, bundles, namespaces, evictions, endpoints, slices, mirrors } = self;
+        [deployments, replica_sets, replication_controllers, accounts, bundles, namespaces, evictions, endpoints, slices, mirrors]
     }
 }
 
@@ -127,6 +131,10 @@ impl Sinks {
         add_all(&queues.replication_controllers, routes::sets_of_pod("ReplicationController", &world.replication_controllers, change));
         add_all(&queues.deployments, routes::recreating_deployment(world, change));
         add_all(&queues.evictions, routes::movable_pod(world, change));
+        for key in routes::services_of_pod(world, change) {
+            queues.endpoints.add(key.clone());
+            queues.slices.add(key);
+        }
         if let Change::Deleted { key, .. } = change
             && world.namespaces.get("", &key.namespace).is_some_and(|namespace| namespace.metadata.is_deleting())
         {
@@ -137,6 +145,25 @@ impl Sinks {
     fn node(&self, change: &Change<crate::view::Node>) {
         self.node_changed.notify_one();
         node_lifecycle::pods_of_tainted_node(&self.world, change, &self.queues.evictions);
+    }
+
+    fn service(&self, change: &Change<crate::view::Service>) {
+        for queue in [&self.queues.endpoints, &self.queues.slices, &self.queues.mirrors] {
+            add_all(queue, routes::key(change).cloned());
+        }
+    }
+
+    fn endpoints(&self, change: &Change<crate::view::Endpoints>) {
+        for queue in [&self.queues.endpoints, &self.queues.mirrors] {
+            add_all(queue, routes::key(change).cloned());
+        }
+    }
+
+    fn slice(&self, change: &Change<crate::view::EndpointSlice>) {
+        let keys = routes::services_of_slice(change);
+        for queue in [&self.queues.slices, &self.queues.mirrors] {
+            add_all(queue, keys.clone());
+        }
     }
 
     fn replica_set(&self, change: &Change<Replicas>) {
@@ -207,9 +234,9 @@ fn start_informers(informers: Informers, sinks: &Sinks, _config: &Config, stop: 
             .deployments
             .run(stop.clone(), sinks.handler("apps/v1", "Deployment", |sinks, change| add_all(&sinks.queues.deployments, routes::key(change).cloned()))),
     );
-    tasks.spawn(informers.services.run(stop.clone(), sinks.handler("v1", "Service", |_, _| {})));
-    tasks.spawn(informers.endpoints.run(stop.clone(), sinks.handler("v1", "Endpoints", |_, _| {})));
-    tasks.spawn(informers.slices.run(stop.clone(), sinks.handler("discovery.k8s.io/v1", "EndpointSlice", |_, _| {})));
+    tasks.spawn(informers.services.run(stop.clone(), sinks.handler("v1", "Service", Sinks::service)));
+    tasks.spawn(informers.endpoints.run(stop.clone(), sinks.handler("v1", "Endpoints", Sinks::endpoints)));
+    tasks.spawn(informers.slices.run(stop.clone(), sinks.handler("discovery.k8s.io/v1", "EndpointSlice", Sinks::slice)));
     tasks.spawn(informers.namespaces.run(stop.clone(), sinks.handler("v1", "Namespace", Sinks::namespace)));
     tasks.spawn(
         informers.accounts.run(stop.clone(), sinks.handler("v1", "ServiceAccount", |sinks, change| add_all(&sinks.queues.accounts, namespace_of(change)))),
@@ -268,11 +295,15 @@ fn start_controllers(config: &Config, sinks: &Sinks, writer: &Writer, tasks: &mu
     let recorder = |component: &str| recorder(config, component);
     let (world, queues) = (&sinks.world, &sinks.queues);
     let set = |flavor: Flavor| Arc::new(replicaset::Controller::new(flavor, world.clone(), writer.clone(), recorder(flavor.component())));
-    let controllers: [(Arc<dyn Reconciler>, &Queue<Key>); 7] = [
+    let slices = |source, component: &str| Arc::new(endpoint_slice::Controller::new(source, world.clone(), writer.clone(), recorder(component)));
+    let controllers: [(Arc<dyn Reconciler>, &Queue<Key>); 10] = [
         (Arc::new(deployment::Controller::new(world.clone(), writer.clone(), recorder("deployment-controller"))), &queues.deployments),
         (Arc::new(node_lifecycle::Evictor::new(world.clone(), writer.clone(), recorder("taint-eviction-controller"))), &queues.evictions),
         (set(Flavor::ReplicaSet), &queues.replica_sets),
         (set(Flavor::ReplicationController), &queues.replication_controllers),
+        (Arc::new(endpoints::Controller::new(world.clone(), writer.clone(), recorder("endpoint-controller"))), &queues.endpoints),
+        (slices(endpoint_slice::Source::Selector, "endpoint-slice-controller"), &queues.slices),
+        (slices(endpoint_slice::Source::Mirror, "endpoint-slice-mirroring-controller"), &queues.mirrors),
         (Arc::new(service_account::Controller { world: world.clone(), writer: writer.clone() }), &queues.accounts),
         (Arc::new(root_ca::Controller { world: world.clone(), writer: writer.clone(), root_ca: config.root_ca_pem.clone() }), &queues.bundles),
         (Arc::new(namespace::Controller { world: world.clone(), writer: writer.clone() }), &queues.namespaces),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use skiff_client::informer::{Cache, Change, Key};
 
 use crate::view::deployment::StrategyKind;
-use crate::view::{LabelSelector, Meta, Object, Pod, Replicas};
+use crate::view::{EndpointSlice, LabelSelector, Meta, Object, Pod, Replicas};
 use crate::world::World;
 
 /// The objects of a change: before and after.
@@ -104,6 +104,18 @@ pub fn services_of_pod(world: &World, change: &Change<Pod>) -> Vec<Key> {
         .filter(|service| service.spec.selector.as_ref().is_some_and(|selector| concerns(before, selector) || concerns(after, selector)))
         .map(|service| service.key())
         .collect()
+}
+
+/// The service that a slice says it is of, before and after.
+pub fn services_of_slice(change: &Change<EndpointSlice>) -> Vec<Key> {
+    let service = |slice: &Arc<EndpointSlice>| {
+        let name = slice.metadata.labels.get(crate::endpoint_slice::plan::SERVICE_NAME)?;
+        Some(Key::new(&slice.metadata.namespace, name))
+    };
+    let (before, after) = sides(change);
+    let mut keys: Vec<Key> = [before, after].into_iter().flatten().filter_map(service).collect();
+    keys.dedup();
+    keys
 }
 
 /// `podEndpointsChanged`: whether anything that endpoints show of a pod differs.
