@@ -1,7 +1,35 @@
 //! The node: skiff's kubelet.
 //!
-//! Pods assigned to this node come in through `source.rs`; for each, `sync/plan.rs` decides (a pure function) what must be done and
-//! `sync/worker.rs` does it through a [`runtime::Runtime`]; `status.rs` says what came of it, in kubelet's words.
+//! Pods assigned to this node come in through [`source`]; for each, [`sync::plan`] decides (a pure function) what must be done and
+//! [`sync::worker`] does it through a [`runtime::Runtime`]; [`status`] says what came of it, in kubelet's words, and [`writer`] writes it.
+//! [`agent`] puts a node together; [`run`] is where to begin reading.
 
+pub mod addresses;
+pub mod admit;
+pub mod agent;
+pub mod clock;
+pub mod config;
+pub mod directory;
+pub mod downward;
+pub mod env;
+pub mod expand;
+pub mod files;
+pub mod hooks;
 pub mod images;
+pub mod net;
+pub mod node;
+pub mod objects;
+pub mod pod;
+pub mod probe;
 pub mod runtime;
+pub mod shared;
+pub mod source;
+pub mod status;
+pub mod sync;
+pub mod termination;
+pub mod unsupported;
+pub mod volumes;
+pub mod writer;
+
+pub use agent::{Error, run};
+pub use config::{Config, Timings};

@@ -7,6 +7,7 @@
 //! Read [`Runtime`] first, then the specs (what we ask for), then the observations (what we are told).
 
 pub mod docker;
+pub mod sim;
 
 use async_trait::async_trait;
 use bytes::Bytes;

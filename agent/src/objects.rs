@@ -1,0 +1,192 @@
+//! The objects that a node reads for its pods: ConfigMaps and Secrets, as what is asked of them, and the Services of the cluster.
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service};
+use serde::Deserialize;
+use serde_json::json;
+use skiff_client::api::Api;
+use skiff_client::informer::{Cache, Cached};
+use skiff_proto::{resource, v1};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::pod;
+
+/// The names of a pod's ConfigMaps and Secrets, in its environment and its volumes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Names {
+    /// ConfigMaps.
+    pub config_maps: BTreeSet<String>,
+    /// Secrets.
+    pub secrets: BTreeSet<String>,
+}
+
+/// What was read: an object, that there is none, or the error's message.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Sources {
+    /// By name.
+    pub config_maps: BTreeMap<String, Result<ConfigMap, Missing>>,
+    /// By name.
+    pub secrets: BTreeMap<String, Result<Secret, Missing>>,
+    /// Service account tokens, by audience (empty: the API server's) and lifetime.
+    pub tokens: BTreeMap<(String, i64), Result<String, String>>,
+}
+
+/// Why there is no object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// It does not exist: fine where it is optional.
+    pub not_found: bool,
+    /// The API server's words.
+    pub message: String,
+}
+
+/// Data of a ConfigMap or Secret, as bytes.
+pub type Data = BTreeMap<String, Vec<u8>>;
+
+impl Sources {
+    /// A ConfigMap's data; none where it is optional and not there.
+    pub fn config_map(&self, name: &str, optional: Option<bool>) -> Result<Option<Data>, String> {
+        let Some(found) = present(self.config_maps.get(name), "configmap", name, optional)? else { return Ok(None) };
+        let text = found.data.iter().flatten().map(|(key, value)| (key.clone(), value.clone().into_bytes()));
+        let binary = found.binary_data.iter().flatten().map(|(key, ByteString(value))| (key.clone(), value.clone()));
+        Ok(Some(text.chain(binary).collect()))
+    }
+
+    /// A Secret's data; none where it is optional and not there.
+    pub fn secret(&self, name: &str, optional: Option<bool>) -> Result<Option<Data>, String> {
+        let Some(found) = present(self.secrets.get(name), "secret", name, optional)? else { return Ok(None) };
+        Ok(Some(found.data.iter().flatten().map(|(key, ByteString(value))| (key.clone(), value.clone())).collect()))
+    }
+}
+
+fn present<'a, T>(read: Option<&'a Result<T, Missing>>, kind: &str, name: &str, optional: Option<bool>) -> Result<Option<&'a T>, String> {
+    match read {
+        Some(Ok(found)) => Ok(Some(found)),
+        Some(Err(missing)) if missing.not_found && optional == Some(true) => Ok(None),
+        Some(Err(missing)) if missing.not_found => Err(format!("{kind} \"{name}\" not found")),
+        Some(Err(missing)) => Err(missing.message.clone()),
+        None => Err(format!("{kind} \"{name}\" not found")),
+    }
+}
+
+/// What the environment of these containers names.
+pub fn of_environment<'a>(containers: impl Iterator<Item = &'a k8s_openapi::api::core::v1::Container>) -> Names {
+    let mut names = Names::default();
+    for container in containers {
+        for from in container.env_from.iter().flatten() {
+            names.config_maps.extend(from.config_map_ref.iter().map(|reference| reference.name.clone()));
+            names.secrets.extend(from.secret_ref.iter().map(|reference| reference.name.clone()));
+        }
+        for value in container.env.iter().flatten().filter_map(|variable| variable.value_from.as_ref()) {
+            names.config_maps.extend(value.config_map_key_ref.iter().map(|reference| reference.name.clone()));
+            names.secrets.extend(value.secret_key_ref.iter().map(|reference| reference.name.clone()));
+        }
+    }
+    names
+}
+
+/// What the volumes of a pod name.
+pub fn of_volumes(pod: &Pod) -> Names {
+    let mut names = Names::default();
+    for volume in pod::spec(pod).volumes.iter().flatten() {
+        names.config_maps.extend(volume.config_map.iter().map(|source| source.name.clone()));
+        names.secrets.extend(volume.secret.iter().filter_map(|source| source.secret_name.clone()));
+        for source in volume.projected.iter().flat_map(|projected| projected.sources.iter().flatten()) {
+            names.config_maps.extend(source.config_map.iter().map(|source| source.name.clone()));
+            names.secrets.extend(source.secret.iter().map(|source| source.name.clone()));
+        }
+    }
+    names
+}
+
+/// The service account tokens that the volumes of a pod ask for: audience and lifetime in seconds.
+pub fn tokens(pod: &Pod) -> BTreeSet<(String, i64)> {
+    let volumes = pod::spec(pod).volumes.iter().flatten().filter_map(|volume| volume.projected.as_ref());
+    let sources = volumes.flat_map(|projected| projected.sources.iter().flatten()).filter_map(|source| source.service_account_token.as_ref());
+    sources.map(|token| (token.audience.clone().unwrap_or_default(), token.expiration_seconds.unwrap_or(3600))).collect()
+}
+
+/// Reads them all from the API server.
+pub async fn read(api: &dyn Api, namespace: &str, names: &Names) -> Sources {
+    let mut sources = Sources::default();
+    for name in &names.config_maps {
+        sources.config_maps.insert(name.clone(), get(api, resource::CONFIGMAPS, namespace, name).await);
+    }
+    for name in &names.secrets {
+        sources.secrets.insert(name.clone(), get(api, resource::SECRETS, namespace, name).await);
+    }
+    sources
+}
+
+/// Asks the API server for tokens of the pod's service account, bound to the pod (`TokenRequest`).
+pub async fn request_tokens(api: &dyn Api, pod: &Pod, sources: &mut Sources) {
+    let id = pod::id(pod);
+    let account = pod::spec(pod).service_account_name.clone().unwrap_or_else(|| "default".to_owned());
+    for (audience, seconds) in tokens(pod) {
+        let audiences: Vec<&String> = Some(&audience).into_iter().filter(|audience| !audience.is_empty()).collect();
+        let body = json!({
+            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+            "spec": {"audiences": audiences, "expirationSeconds": seconds,
+                "boundObjectRef": {"apiVersion": "v1", "kind": "Pod", "name": id.name, "uid": id.uid}}
+        });
+        let request = v1::CreateRequest {
+            resource: resource::SERVICEACCOUNTS.into(),
+            namespace: id.namespace.clone(),
+            name: account.clone(),
+            subresource: "token".into(),
+            json: body.to_string().into(),
+            ..Default::default()
+        };
+        let answer = api.create(request).await;
+        let token = answer.map_err(|status| status.message).and_then(|object| {
+            let value: serde_json::Value = serde_json::from_slice(&object.json).map_err(|error| error.to_string())?;
+            value["status"]["token"].as_str().map(str::to_owned).ok_or_else(|| "the API server's answer holds no token".to_owned())
+        });
+        sources.tokens.insert((audience, seconds), token);
+    }
+}
+
+async fn get<T: for<'a> Deserialize<'a>>(api: &dyn Api, resource: &str, namespace: &str, name: &str) -> Result<T, Missing> {
+    let request = v1::GetRequest { resource: resource.into(), namespace: namespace.into(), name: name.into(), ..Default::default() };
+    let object = api.get(request).await.map_err(|status| Missing { not_found: status.is_not_found(), message: status.message })?;
+    serde_json::from_slice(&object.json).map_err(|error| Missing { not_found: false, message: error.to_string() })
+}
+
+/// What a node keeps of a Service: enough for the variables it makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceView {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its cluster IP; empty where it has none.
+    pub cluster_ip: String,
+    /// Name, number and protocol of each port.
+    pub ports: Vec<(String, i32, String)>,
+}
+
+impl Cached for ServiceView {
+    fn read(object: &v1::Object) -> Result<Self, serde_json::Error> {
+        let service: Service = serde_json::from_slice(&object.json)?;
+        let spec = service.spec.unwrap_or_default();
+        let ports = spec.ports.unwrap_or_default().into_iter();
+        let port = |port: k8s_openapi::api::core::v1::ServicePort| (port.name.unwrap_or_default(), port.port, port.protocol.unwrap_or_else(|| "TCP".into()));
+        Ok(Self {
+            namespace: object.namespace.clone(),
+            name: object.name.clone(),
+            cluster_ip: spec.cluster_ip.filter(|ip| ip != "None").unwrap_or_default(),
+            ports: ports.map(port).collect(),
+        })
+    }
+}
+
+/// The Services whose variables a pod of this namespace gets (`getServiceEnvVarMap`): `default/kubernetes`, and with service links its own namespace's.
+pub fn services_for(cache: &Cache<ServiceView>, namespace: &str, links: bool) -> Vec<Arc<ServiceView>> {
+    let mut services: Vec<Arc<ServiceView>> = if links { cache.list_namespace(namespace) } else { Vec::new() };
+    if !services.iter().any(|service| service.name == "kubernetes") {
+        services.extend(cache.get("default", "kubernetes"));
+    }
+    services.retain(|service| !service.cluster_ip.is_empty());
+    services
+}
