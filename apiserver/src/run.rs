@@ -1,6 +1,6 @@
 //! From a [`Config`] to a serving API server, and the housekeeping beside it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -13,12 +13,11 @@ use crate::bootstrap;
 use crate::config::Config;
 use crate::dispatch::{Server, Settings};
 use crate::grpc::ObjectService;
-use crate::http::Hooks;
-use crate::http::start::{Door, Settings as DoorSettings, StartError};
+use crate::http::start::{self, StartError, Trust};
 use crate::registry::Resources;
 use crate::registry::clock::System;
 use crate::registry::describe::Describer;
-use crate::store::{Backend, Body, CommitError, Expect, MetricsSnapshot, Op, Options, Store, StoreError, Write};
+use crate::store::{Backend, Body, CommitError, Expect, Op, Options, Store, StoreError, Write};
 
 /// How often old changes are forgotten.
 const COMPACT_EVERY: Duration = Duration::from_secs(30);
@@ -49,26 +48,33 @@ pub enum RunError {
 }
 
 /// Serves until `stop`. `ready` is told the address once requests are answered.
+///
+/// The ports are opened first: where one is taken nothing is written and no store is opened.
 pub async fn run(config: Config, ready: Option<oneshot::Sender<SocketAddr>>, stop: CancellationToken) -> Result<(), RunError> {
+    let listeners = start::bind(&config.listen).await?;
+    let address = listeners.first().and_then(|listener| listener.local_addr().ok()).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let addresses: Vec<IpAddr> = config.listen.iter().map(SocketAddr::ip).collect();
+    let trust = Trust::open(&config.data_dir, &addresses)?;
     let path = config.data_dir.join("store");
     let store = open(path.clone()).await.map_err(|source| RunError::Store { path: path.display().to_string(), source })?;
     let api = Server::new(Settings {
         store: store.clone(),
         environment: Arc::new(System),
-        authenticator: None,
+        authenticator: Some(trust.authenticator.clone()),
         toleration_seconds: config.timings.toleration_seconds(),
     });
-    let door = Door::open(door_settings(config, &store), api.clone(), routes(&api)).await?;
-    bootstrap::bootstrap(&api, door.address.port()).await.map_err(RunError::Bootstrap)?;
+    bootstrap::bootstrap(&api, address.port()).await.map_err(RunError::Bootstrap)?;
+    trust.write_kubeconfig(&config.data_dir, address)?;
     let keeper = tokio::spawn(keep(store.clone(), stop.clone()));
     if let Some(ready) = ready {
         // Whoever asked may have stopped waiting: it can still read the address where it serves.
-        let _ = ready.send(door.address);
+        let _ = ready.send(address);
     }
-    door.serve(stop).await;
+    let set_log_level = config.set_log_level.unwrap_or_else(|| Box::new(|_| Err("the log level of this process is fixed".to_owned())));
+    let served = start::serve(listeners, &trust, api.clone(), routes(&api), set_log_level, stop).await;
     keeper.abort();
     store.close().await;
-    Ok(())
+    Ok(served?)
 }
 
 /// Reads the store off the disk, away from the runtime's threads.
@@ -83,15 +89,6 @@ async fn open(path: std::path::PathBuf) -> Result<Store, StoreError> {
 fn routes(api: &Arc<Server>) -> tonic::service::Routes {
     let service = ObjectsServer::new(ObjectService::new(api.clone()));
     tonic::service::Routes::new(service.max_decoding_message_size(MESSAGE_BYTES).max_encoding_message_size(usize::MAX))
-}
-
-fn door_settings(config: Config, store: &Store) -> DoorSettings {
-    let (healthy, counted) = (store.clone(), store.clone());
-    let mut hooks = Hooks { store_health: Box::new(move || healthy.health()), more_metrics: Box::new(move || metrics(&counted.metrics())), ..Hooks::default() };
-    if let Some(set) = config.set_log_level {
-        hooks.set_log_level = set;
-    }
-    DoorSettings { data_dir: config.data_dir, listen: config.listen, hooks }
 }
 
 /// Forgets old changes and old events, for as long as the server runs.
@@ -130,33 +127,6 @@ fn is_old_event(json: &[u8], now: i64) -> bool {
     let times = [&event["lastTimestamp"], &event["series"]["lastObservedTime"], &event["eventTime"], &event["metadata"]["creationTimestamp"]];
     let newest = times.into_iter().filter_map(Value::as_str).filter_map(crate::kinds::table::parse_time).max();
     newest.is_some_and(|newest| newest + EVENT_TTL < now)
-}
-
-/// The store's counters as Prometheus text.
-fn metrics(of: &MetricsSnapshot) -> String {
-    let mut text = String::new();
-    let counters = [
-        ("skiff_store_commits_total", "Commits that happened.", of.commits),
-        ("skiff_store_commits_refused_total", "Commits that were refused.", of.refused),
-        ("skiff_store_writes_total", "Writes of the commits that happened.", of.writes),
-        ("skiff_store_groups_total", "Groups of commits that were made durable together.", of.groups),
-        ("skiff_store_sync_nanoseconds_total", "Time spent in making them durable.", of.sync_nanos),
-        ("skiff_store_events_delivered_total", "Events handed to watchers.", of.delivered),
-        ("skiff_store_watchers_lagged_total", "Watchers closed because they did not keep up.", of.lagged),
-        ("skiff_store_failures_total", "Disk failures.", of.failures),
-    ];
-    for (name, help, value) in counters {
-        text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}\n"));
-    }
-    let gauges = [
-        ("skiff_store_revision", "The newest revision.", of.revision),
-        ("skiff_store_compacted_revision", "The oldest revision that a watch may start from.", of.oldest),
-        ("skiff_store_watchers", "Watchers that are open.", of.watchers),
-    ];
-    for (name, help, value) in gauges {
-        text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n"));
-    }
-    text
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ use std::sync::RwLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::store::MetricsSnapshot;
+
 /// Upper bounds of the buckets, in seconds.
 const BOUNDS: [f64; 10] = [0.001, 0.005, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
@@ -78,6 +80,33 @@ impl Metrics {
         let _ = writeln!(out, "skiff_open_connections {}", self.open.load(Ordering::Relaxed));
         out
     }
+}
+
+/// The store's counters, behind those of requests.
+pub fn store(counts: &MetricsSnapshot, out: &mut String) {
+    let counters = [
+        ("skiff_store_commits_total", "Commits that were acknowledged.", counts.commits),
+        ("skiff_store_refused_total", "Commits whose expectations did not hold.", counts.refused),
+        ("skiff_store_writes_total", "Writes of all commits.", counts.writes),
+        ("skiff_store_groups_total", "Groups of commits that were made durable together.", counts.groups),
+        ("skiff_store_delivered_total", "Events handed to watchers.", counts.delivered),
+        ("skiff_store_lagged_total", "Watchers closed because they fell behind.", counts.lagged),
+        ("skiff_store_failures_total", "Syncs that failed.", counts.failures),
+    ];
+    let gauges = [
+        ("skiff_store_revision", "The newest revision.", counts.revision),
+        ("skiff_store_compacted_revision", "The revision before which nothing is kept.", counts.oldest),
+        ("skiff_store_watchers", "Watchers that are open now.", counts.watchers),
+    ];
+    let kinds = counters.into_iter().map(|one| (one, "counter")).chain(gauges.into_iter().map(|one| (one, "gauge")));
+    // writing to a String cannot fail
+    for ((name, help, value), kind) in kinds {
+        let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
+    }
+    #[allow(clippy::cast_precision_loss)] // a sum of latencies: nanoseconds do not matter
+    let seconds = counts.sync_nanos as f64 / 1e9;
+    let _ = writeln!(out, "# HELP skiff_store_sync_seconds_total Time spent making commits durable.\n# TYPE skiff_store_sync_seconds_total counter");
+    let _ = writeln!(out, "skiff_store_sync_seconds_total {seconds}");
 }
 
 impl Counts {

@@ -57,7 +57,7 @@ pub struct Edge {
     /// The door behind.
     pub server: Arc<Server>,
     /// Who a caller is.
-    pub authenticator: Authenticator,
+    pub authenticator: Arc<Authenticator>,
     /// `host:port`, as discovery tells it.
     pub address: String,
     /// How agents are called.
@@ -66,35 +66,12 @@ pub struct Edge {
     pub grpc: tonic::service::Routes,
     /// Counters.
     pub metrics: Metrics,
-    /// What the process around it lends.
-    pub hooks: Hooks,
-}
-
-/// What the edge asks of the process around it.
-pub struct Hooks {
-    /// Whether the store can be written: for `/readyz`.
-    pub store_health: HealthCheck,
-    /// Further metrics as Prometheus text: the store's.
-    pub more_metrics: Box<dyn Fn() -> String + Send + Sync>,
     /// Changes what is logged.
     pub set_log_level: SetLogLevel,
 }
 
-/// Whether something works; an error is a sentence.
-pub type HealthCheck = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
-/// Takes a filter's text; an error is a sentence.
+/// Changes what is logged: takes a filter's text; an error is a sentence.
 pub type SetLogLevel = Box<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
-
-impl Default for Hooks {
-    /// Healthy, nothing to add, and a log level that stays.
-    fn default() -> Self {
-        Self {
-            store_health: Box::new(|| Ok(())),
-            more_metrics: Box::new(String::new),
-            set_log_level: Box::new(|_| Err("the log level of this process is fixed".to_owned())),
-        }
-    }
-}
 
 /// Who is at the other end of a connection.
 pub struct Peer {
@@ -228,13 +205,14 @@ impl Edge {
         refuse(status, encoding)
     }
 
+    /// Whether the store can be written: what `/readyz` asks.
     fn health(&self) -> Result<(), String> {
-        (self.hooks.store_health)()
+        self.server.store.health()
     }
 
     fn metrics_text(&self) -> String {
         let mut text = self.metrics.text();
-        text.push_str(&(self.hooks.more_metrics)());
+        metrics::store(&self.server.store.metrics(), &mut text);
         text
     }
 }

@@ -162,7 +162,7 @@ fn log_level(edge: &Edge, method: &Method, body: &Bytes) -> Response<Body> {
         return text(405, "unrecognized http method\n");
     }
     let asked = String::from_utf8_lossy(body);
-    match (edge.hooks.set_log_level)(asked.trim()) {
+    match (edge.set_log_level)(asked.trim()) {
         Ok(()) => text(200, format!("successfully set the log level to {}\n", asked.trim())),
         Err(why) => respond::text(400, format!("{why}\n")),
     }

@@ -1,7 +1,7 @@
 //! From settings to an open door: bind, make what is missing of the PKI, write the kubeconfig, serve.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -9,21 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::connect::Nodes;
 use super::metrics::Metrics;
-use super::{Edge, Hooks, now, server};
+use super::{Edge, SetLogLevel, now, server};
 use crate::auth::Authenticator;
 use crate::dispatch::Server;
-use crate::pki::{self, Pki, PkiError, Subject};
+use crate::pki::{self, Pair, Pki, PkiError, Subject};
 use crate::tls::{self, TlsError};
-
-/// Where to listen and what to tell.
-pub struct Settings {
-    /// Holds `pki/` and `kubeconfig`.
-    pub data_dir: PathBuf,
-    /// Loopback, and the cluster's bridge; the first is the one that the kubeconfig names. Port 0: any free one (then name one address only).
-    pub listen: Vec<SocketAddr>,
-    /// What the process lends.
-    pub hooks: Hooks,
-}
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -47,48 +37,63 @@ pub enum StartError {
     Authenticator(String),
 }
 
-/// A server whose port is open and that has not begun to answer.
-pub struct Door {
-    listeners: Vec<TcpListener>,
-    tls: Arc<rustls::ServerConfig>,
-    edge: Arc<Edge>,
-    /// Where it listens, the first address of the settings with its real port.
-    pub address: SocketAddr,
+/// Opens the ports: loopback and the cluster's bridge. Done first, so that a port in use changes nothing on disk.
+pub async fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
+    let mut listeners = Vec::with_capacity(addresses.len());
+    for address in addresses {
+        listeners.push(TcpListener::bind(address).await.map_err(|source| StartError::Bind { address: *address, source })?);
+    }
+    Ok(listeners)
 }
 
-impl Door {
-    /// Binds first, so that a port in use changes nothing on disk.
-    pub async fn open(settings: Settings, api: Arc<Server>, grpc: tonic::service::Routes) -> Result<Self, StartError> {
-        let mut listeners = Vec::with_capacity(settings.listen.len());
-        for address in &settings.listen {
-            listeners.push(TcpListener::bind(address).await.map_err(|source| StartError::Bind { address: *address, source })?);
-        }
-        let configured = settings.listen.first().copied().unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
-        let address = listeners.first().and_then(|listener| listener.local_addr().ok()).unwrap_or(configured);
-        let pki = Pki::open(&settings.data_dir, u64::try_from(now()).unwrap_or_default())?;
-        for subject in [Subject::scheduler(), Subject::controller()] {
+/// The certificates of a server and whom it trusts.
+pub struct Trust {
+    /// Who a caller is.
+    pub authenticator: Arc<Authenticator>,
+    pki: Pki,
+    serving: Pair,
+}
+
+impl Trust {
+    /// Opens or makes `DATA/pki`, with certificates for the components, the administrator, and a server under `addresses`.
+    pub fn open(data_dir: &Path, addresses: &[IpAddr]) -> Result<Self, StartError> {
+        let pki = Pki::open(data_dir, u64::try_from(now()).unwrap_or_default())?;
+        for subject in [Subject::scheduler(), Subject::controller(), Subject::admin()] {
             pki.ensure(&subject)?;
         }
-        let addresses: Vec<IpAddr> = settings.listen.iter().map(SocketAddr::ip).collect();
-        let serving = pki.ensure(&Subject::apiserver(&addresses))?;
-        let admin = pki.ensure(&Subject::admin())?;
-        pki::write_kubeconfig(&settings.data_dir, &format!("https://{}", reachable(address)), pki.ca_pem(), &admin)?;
-        let edge = Edge {
-            server: api,
-            authenticator: Authenticator::new(&pki.ca_der()?).map_err(StartError::Authenticator)?,
-            address: reachable(address).to_string(),
-            nodes: Nodes::new(tls::client(pki.ca_pem(), &serving)?),
-            grpc,
-            metrics: Metrics::default(),
-            hooks: settings.hooks,
-        };
-        Ok(Self { listeners, tls: Arc::new(tls::server(&serving)?), edge: Arc::new(edge), address })
+        let serving = pki.ensure(&Subject::apiserver(addresses))?;
+        let authenticator = Arc::new(Authenticator::new(&pki.ca_der()?).map_err(StartError::Authenticator)?);
+        Ok(Self { authenticator, pki, serving })
     }
 
-    /// Answers until `stop`.
-    pub async fn serve(self, stop: CancellationToken) {
-        server::serve(self.listeners, self.tls, self.edge, stop).await;
+    /// Writes `DATA/kubeconfig` for a server at `address`.
+    pub fn write_kubeconfig(&self, data_dir: &Path, address: SocketAddr) -> Result<PathBuf, StartError> {
+        let admin = self.pki.ensure(&Subject::admin())?;
+        Ok(pki::write_kubeconfig(data_dir, &format!("https://{}", reachable(address)), self.pki.ca_pem(), &admin)?)
     }
+}
+
+/// Answers on `listeners` (the first is the one that discovery names) until `stop`.
+pub async fn serve(
+    listeners: Vec<TcpListener>,
+    trust: &Trust,
+    api: Arc<Server>,
+    grpc: tonic::service::Routes,
+    set_log_level: SetLogLevel,
+    stop: CancellationToken,
+) -> Result<(), StartError> {
+    let address = listeners.first().and_then(|listener| listener.local_addr().ok()).map(|address| reachable(address).to_string());
+    let edge = Edge {
+        server: api,
+        authenticator: trust.authenticator.clone(),
+        address: address.unwrap_or_default(),
+        nodes: Nodes::new(tls::client(trust.pki.ca_pem(), &trust.serving)?),
+        grpc,
+        metrics: Metrics::default(),
+        set_log_level,
+    };
+    server::serve(listeners, Arc::new(tls::server(&trust.serving)?), Arc::new(edge), stop).await;
+    Ok(())
 }
 
 /// The address to call for one that is listened on: loopback where it is every address.

@@ -115,7 +115,7 @@ async fn hear(stream: &mut SplitStream<WebSocket>, channels: Channels, to_agent:
         let Some((number, data)) = channels.read(message) else { continue };
         let input = match number {
             channel::STDIN if data.is_empty() => continue,
-            channel::STDIN => Some(Input::Stdin(data.into())),
+            channel::STDIN => Some(Input::Stdin(data)),
             channel::RESIZE => resize(&data),
             channel::CLOSE if data.first() == Some(&channel::STDIN) => Some(Input::StdinEnd(true)),
             _ => None, // channels that only we write to
@@ -221,7 +221,7 @@ async fn over_spdy(transport: upgrade::Transport, start: v1::ExecStart, to_agent
 
 async fn hear_stdin(mut input: mpsc::Receiver<Bytes>, to_agent: mpsc::Sender<v1::ExecInput>) {
     while let Some(data) = input.recv().await {
-        if to_agent.send(v1::ExecInput { input: Some(Input::Stdin(data.into())) }).await.is_err() {
+        if to_agent.send(v1::ExecInput { input: Some(Input::Stdin(data)) }).await.is_err() {
             return;
         }
     }

@@ -137,7 +137,7 @@ impl Forwarder {
         let mut chunks = self.node.clone().port_forward(inputs).await.map_err(|told| told.message().to_owned())?.into_inner();
         let sending = async move {
             while let Some(data) = input.recv().await {
-                if to_agent.send(v1::PortForwardInput { input: Some(Input::Data(data.into())) }).await.is_err() {
+                if to_agent.send(v1::PortForwardInput { input: Some(Input::Data(data)) }).await.is_err() {
                     return; // the pod has closed, which the chunks tell too
                 }
             }

@@ -1,7 +1,6 @@
 //! `kubectl logs`: the agent's chunks as they come, as text or as messages of a WebSocket.
 
 use axum::extract::ws::{Message, WebSocket};
-use bytes::Bytes;
 use futures::StreamExt;
 use http::Response;
 use http::request::Parts;
@@ -32,7 +31,7 @@ pub async fn answer(edge: &Edge, pod: &Pod, query: &Query, parts: &mut Parts) ->
         let is_base64 = upgrade.protocol.starts_with("base64");
         return Ok(upgrade.start(move |socket| send(socket, chunks, is_base64)));
     }
-    let stream = chunks.map(|chunk| chunk.map(|chunk| Bytes::from(chunk.data)).map_err(Into::into));
+    let stream = chunks.map(|chunk| chunk.map(|chunk| chunk.data).map_err(Into::into));
     Ok(reply(200, "text/plain", Body::Stream(stream.boxed())))
 }
 
