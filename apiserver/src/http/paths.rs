@@ -1,7 +1,8 @@
 //! Paths that are no resources: the list of paths, discovery, health, version, documents, metrics.
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response};
+use http::header::{CACHE_CONTROL, ETAG, EXPIRES, VARY};
+use http::{HeaderMap, HeaderValue, Method, Response};
 use serde_json::{Value, json};
 use skiff_proto::status::{Details, Status};
 
@@ -29,7 +30,7 @@ pub fn answer(edge: &Edge, method: &Method, path: &str, headers: &HeaderMap, que
         ["apis", group, ..] if discovery::versions(&resources, group).is_empty() => not_found(),
         ["apis", group] => negotiated(&Method::GET, negotiate::document(headers, query), |_| discovery::group(&resources, group)),
         ["apis", group, version] => negotiated(method, negotiate::document(headers, query), |_| discovery::resource_list(&resources, group, version)),
-        ["openapi", rest @ ..] => openapi(rest),
+        ["openapi", rest @ ..] => openapi(&resources, rest, query),
         ["metrics"] => reply(200, "text/plain; version=0.0.4; charset=utf-8", Body::full(edge.metrics_text())),
         ["debug", "flags", "v"] => log_level(edge, method, body),
         _ => not_found(),
@@ -152,8 +153,21 @@ fn version() -> Value {
     })
 }
 
-fn openapi(_rest: &[&str]) -> Response<Body> {
-    not_found()
+/// `/openapi/v2`, `/openapi/v3` and what its index names. A document asked for by its hash may be kept for ever.
+fn openapi(resources: &Resources, rest: &[&str], query: &Query) -> Response<Body> {
+    let Some(bytes) = resources.openapi(&rest.join("/")) else { return not_found() };
+    let mut answer = reply(200, "application/json", Body::full(bytes));
+    let headers = answer.headers_mut();
+    let hash = crate::schema::openapi::hash();
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{hash}\"")) {
+        headers.insert(ETAG, tag);
+    }
+    headers.insert(VARY, HeaderValue::from_static("Accept"));
+    if query.get("hash") == Some(hash.as_str()) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, immutable"));
+        headers.insert(EXPIRES, HeaderValue::from_static("Fri, 01 Jan 2100 00:00:00 GMT"));
+    }
+    answer
 }
 
 /// `PUT /debug/flags/v` with a level as body sets what is logged, as kube-apiserver's does; skiff takes a filter's text.

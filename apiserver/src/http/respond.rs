@@ -172,13 +172,16 @@ pub fn encode(json: Bytes, gvk: &Gvk, encoding: Encoding) -> Result<Body, Status
     }
 }
 
-/// The document as `k8s\0` and `runtime.Unknown`.
-pub fn protobuf(_json: &[u8], gvk: &Gvk) -> Result<Vec<u8>, Status> {
-    Err(Status::failure(
-        406,
-        "NotAcceptable",
-        format!("{} cannot be sent as protobuf: only the following media types are accepted: application/json, application/yaml", gvk.kind),
-    ))
+/// The document as `k8s\0` and `runtime.Unknown`; kinds that are no message (custom resources) have no such form.
+pub fn protobuf(json: &[u8], gvk: &Gvk) -> Result<Vec<u8>, Status> {
+    let value: Value = serde_json::from_slice(json).map_err(damaged)?;
+    crate::schema::protobuf::encode(gvk, &value).ok_or_else(|| {
+        Status::failure(
+            406,
+            "NotAcceptable",
+            format!("{} cannot be sent as protobuf: only the following media types are accepted: application/json, application/yaml", gvk.kind),
+        )
+    })
 }
 
 /// `299 - "text"`, with what may not stand in a quoted string escaped (`apimachinery/pkg/util/net/http.go`).

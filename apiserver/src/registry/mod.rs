@@ -35,6 +35,7 @@ pub struct Resources {
     all: Vec<Arc<Resource>>,
     by_path: BTreeMap<(String, String), Arc<Resource>>,
     by_key: BTreeMap<String, Arc<Resource>>,
+    documents: Arc<crate::schema::openapi::Documents>,
 }
 
 impl Resources {
@@ -51,6 +52,11 @@ impl Resources {
     /// Every kind that is built in.
     pub fn builtin() -> Self {
         Self::new(resource::builtin().into_iter().map(Arc::new).collect())
+    }
+
+    /// The document under `/openapi/`: `v2`, `v3`, `v3/apis/apps/v1`. Nothing if there is none.
+    pub fn openapi(&self, path: &str) -> Option<bytes::Bytes> {
+        self.documents.get(path, self)
     }
 
     /// In the order of discovery.

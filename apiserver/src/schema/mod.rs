@@ -5,6 +5,7 @@ use serde_json::Value;
 mod cursor;
 mod decode;
 mod json;
+pub mod openapi;
 pub mod print;
 pub mod protobuf;
 pub mod scalar;

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::Gvk;
 
-static TABLE: &str = include_str!("data/types.tsv");
+pub(super) static TABLE: &str = include_str!("data/types.tsv");
 static TYPES: LazyLock<Types> = LazyLock::new(|| Types::read(TABLE));
 
 /// The table of built-in types.
