@@ -53,7 +53,13 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Error> {
         http: crate::net::client().map_err(Error::Http)?,
         config: config.clone(),
     });
-    let port: Option<std::net::SocketAddr> = None;
+    let port = match &config.serve {
+        Some((address, credentials)) => {
+            let served = crate::server::serve(*address, credentials, shared.directory.clone(), config.runtime.clone(), stop.clone()).await;
+            Some(served.map_err(|fault| Error::Listen(fault.to_string()))?)
+        }
+        None => None,
+    };
     let health = Arc::new(Health::default());
     let pods = Arc::new(Source::default());
     let (done, finished) = mpsc::channel(64);

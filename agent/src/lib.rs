@@ -22,6 +22,7 @@ pub mod objects;
 pub mod pod;
 pub mod probe;
 pub mod runtime;
+pub mod server;
 pub mod shared;
 pub mod source;
 pub mod status;
