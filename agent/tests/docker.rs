@@ -36,9 +36,11 @@ impl Cluster {
         }
         let cluster = format!("test-{test}-{}", std::process::id());
         let client = docker::connect().await.unwrap();
+        let settled = network::settle(&client, &cluster, 1).await.unwrap();
         let bridge = network::ensure_bridge(&client, &cluster).await.unwrap();
+        assert_eq!((settled.address, settled.warning), (bridge.node_address(1), None));
         assert_eq!(network::ensure_bridge(&client, &cluster).await.unwrap(), bridge, "made once");
-        let config = DockerConfig { cluster, node: "node-1".into(), network: bridge.network.clone(), address: Some(bridge.gateway()) };
+        let config = DockerConfig { cluster, node: "node-1".into(), network: bridge.network.clone(), address: Some(settled.address) };
         let runtime = DockerRuntime::connect(config.clone()).await.unwrap();
         Some(Self { client, config, bridge, runtime })
     }
@@ -309,6 +311,49 @@ async fn attachments() {
     let said: Vec<SessionOutput> = tokio::time::timeout(PATIENCE, session.output.map(|output| output.unwrap()).collect()).await.unwrap();
     assert_eq!(said, [SessionOutput::Stdout(Bytes::from_static(b"hello\n")), SessionOutput::End(0)]);
     assert_eq!(cluster.death(&pod).await.code, 0);
+    cluster.end().await;
+}
+
+/// Stands between the runtime and Docker, and can be taken away.
+async fn proxy(path: std::path::PathBuf) -> tokio::task::JoinHandle<()> {
+    let listener = tokio::net::UnixListener::bind(path).unwrap();
+    tokio::spawn(async move {
+        let mut connections = tokio::task::JoinSet::new(); // dies with the proxy
+        loop {
+            let (mut near, _) = listener.accept().await.unwrap();
+            connections.spawn(async move {
+                let mut far = tokio::net::UnixStream::connect("/var/run/docker.sock").await.unwrap();
+                tokio::io::copy_bidirectional(&mut near, &mut far).await.ok(); // broken on purpose
+            });
+        }
+    })
+}
+
+#[tokio::test]
+async fn docker_comes_and_goes() {
+    let Some(cluster) = Cluster::new("away").await else { return };
+    let path = std::env::temp_dir().join(format!("skiff-docker-proxy-{}.sock", std::process::id()));
+    let here = proxy(path.clone()).await;
+    let client = bollard::Docker::connect_with_unix(path.to_str().unwrap(), 60, bollard::API_DEFAULT_VERSION).unwrap().negotiate_version().await.unwrap();
+    let runtime = DockerRuntime::with(client, cluster.config.clone()).await;
+    let mut events = runtime.events();
+    let mut next = async || tokio::time::timeout(PATIENCE, events.next()).await.unwrap().unwrap();
+    let (pod, sandbox, _) = cluster.pod("left", &[], |_| ()).await;
+    while next().await != RuntimeEvent::Pod(pod.uid.clone()) {}
+    assert_eq!(runtime.pods().await.unwrap().len(), 1);
+
+    here.abort();
+    std::fs::remove_file(&path).unwrap();
+    while !matches!(next().await, RuntimeEvent::Down(_)) {}
+    assert!(matches!(runtime.pods().await, Err(RuntimeError::Unavailable(_))));
+    assert!(matches!(runtime.pod(&pod.uid).await, Err(RuntimeError::Unavailable(_))));
+    cluster.runtime.remove_sandbox(&sandbox).await.unwrap(); // nobody hears of it
+
+    let back = proxy(path.clone()).await;
+    assert_eq!(next().await, RuntimeEvent::Resync);
+    assert_eq!(runtime.pods().await.unwrap(), []);
+    back.abort();
+    std::fs::remove_file(&path).unwrap();
     cluster.end().await;
 }
 

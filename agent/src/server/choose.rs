@@ -32,7 +32,10 @@ impl From<Refusal> for tonic::Status {
         match refusal {
             Refusal::NoPod(pod) => Status::failure(404, "NotFound", format!("pod \"{pod}\" does not exist")),
             Refusal::NoContainer { container, pod } => Status::failure(404, "NotFound", format!("container \"{container}\" not found in pod \"{pod}\"")),
-            Refusal::NotRunning(container) => Status::failure(404, "NotFound", format!("container not found (\"{container}\")")),
+            Refusal::NotRunning(container) => {
+                let message = format!("Internal error occurred: unable to upgrade connection: container not found (\"{container}\")");
+                Status::failure(500, "InternalError", message)
+            }
             Refusal::NoLog(why) => Status::failure(400, "BadRequest", why),
             Refusal::NoSandbox(pod) => Status::failure(404, "NotFound", format!("pod \"{pod}\" is not running")),
         }

@@ -67,9 +67,9 @@ fn said(output: Output) -> v1::ExecOutput {
     v1::ExecOutput { output: Some(output) }
 }
 
-/// The last message of a command that could not be run (kubelet's words, `pkg/kubelet/cri/streaming/remotecommand/exec.go`).
+/// The last message of a command that could not be run: the API server puts kubelet's words before it.
 pub fn failed(fault: &RuntimeError) -> v1::ExecOutput {
-    said(Output::End(v1::ExecEnd { exit_code: 126, error: format!("error executing command in container: {fault}") }))
+    said(Output::End(v1::ExecEnd { exit_code: 126, error: fault.to_string() }))
 }
 
 /// What a forwarded connection says, while what comes in goes to it.

@@ -260,7 +260,7 @@ async fn commands() {
 
     let outputs: Vec<Output> =
         client.exec(stream::iter([start("nothing")])).await.unwrap().into_inner().map(|output| output.unwrap().output.unwrap()).collect().await;
-    assert_eq!(outputs, [end(126, "error executing command in container: no such file")]);
+    assert_eq!(outputs, [end(126, "no such file")]);
     let refused = client.exec(stream::iter([stdin("a")])).await.err().unwrap();
     assert_eq!(refused.code(), tonic::Code::InvalidArgument);
 }

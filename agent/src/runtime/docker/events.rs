@@ -4,6 +4,7 @@
 //! (dockerd restarts, say) the agent hears [`RuntimeEvent::Down`], and [`RuntimeEvent::Resync`] once Docker answers again.
 
 use std::collections::{BTreeSet, HashMap};
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,9 +17,9 @@ use tokio::sync::Notify;
 
 use super::super::{ContainerState, RuntimeEvent, SandboxState};
 use super::cache::Cache;
-use super::error;
 use super::labels::{Owner, Told};
 use super::observe::Thing;
+use super::{error, network};
 
 /// The first and the longest pause between two attempts to reach Docker.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -89,7 +90,7 @@ impl Pending {
 }
 
 /// Follows Docker's events from `since` on, for ever.
-pub async fn follow(docker: Docker, owner: Owner, cache: Arc<Mutex<Cache>>, pending: Arc<Pending>, mut since: SystemTime) {
+pub async fn follow(docker: Docker, owner: Owner, address: Option<Ipv4Addr>, cache: Arc<Mutex<Cache>>, pending: Arc<Pending>, mut since: SystemTime) {
     let mut pause = FIRST_PAUSE;
     loop {
         let mut events = std::pin::pin!(docker.events(Some(options(&owner, since))));
@@ -118,6 +119,11 @@ pub async fn follow(docker: Docker, owner: Owner, cache: Arc<Mutex<Cache>>, pend
             if docker.ping().await.is_ok() {
                 break;
             }
+        }
+        if let Some(address) = address
+            && let Err(fault) = network::resettle(&docker, &owner.cluster, address).await
+        {
+            tracing::warn!(%fault, %address, "the node's address may be gone"); // pods run all the same
         }
         pending.resync();
     }

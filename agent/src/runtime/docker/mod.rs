@@ -82,13 +82,18 @@ pub async fn connect() -> Result<Docker, RuntimeError> {
 impl DockerRuntime {
     /// Connects, begins to follow events, and begins to import the images that skiff brings along.
     pub async fn connect(config: DockerConfig) -> Result<Self, RuntimeError> {
-        let docker = connect().await?;
+        Ok(Self::with(connect().await?, config).await)
+    }
+
+    /// The same, with a client that is there already.
+    pub async fn with(docker: Docker, config: DockerConfig) -> Self {
         let owner = Owner { cluster: config.cluster, node: config.node };
         let (cache, pending) = (Arc::default(), Arc::default());
-        let following = tokio::spawn(events::follow(docker.clone(), owner.clone(), Arc::clone(&cache), Arc::clone(&pending), SystemTime::now())).abort_handle();
+        let follow = events::follow(docker.clone(), owner.clone(), config.address, Arc::clone(&cache), Arc::clone(&pending), SystemTime::now());
+        let following = tokio::spawn(follow).abort_handle();
         let own_images = OwnImages::begin(docker.clone());
         let place = Place { network: config.network, address: config.address, least_oom_score_adj: least_oom_score_adj().await };
-        Ok(Self { docker, owner, place, own_images, cache, listing: tokio::sync::Mutex::default(), pending, following })
+        Self { docker, owner, place, own_images, cache, listing: tokio::sync::Mutex::default(), pending, following }
     }
 
     fn cache(&self) -> MutexGuard<'_, Cache> {

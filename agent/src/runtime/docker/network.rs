@@ -41,7 +41,7 @@ impl Bridge {
 
     /// The InternalIP of node `index`, from 1 to [`MAX_NODES`].
     pub fn node_address(&self, index: u8) -> Ipv4Addr {
-        Ipv4Addr::new(10, self.second_byte, 0, 10 + index)
+        Ipv4Addr::new(10, self.second_byte, 0, index.saturating_add(10))
     }
 
     /// The podCIDR of node `index`.
@@ -59,6 +59,40 @@ impl Bridge {
         }
         let said = String::from_utf8_lossy(&output.stderr);
         Err(format!("`ip address replace {local} dev {}` failed: {}", self.device, said.trim()))
+    }
+}
+
+/// Where a node is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// The cluster's Docker network.
+    pub network: String,
+    /// The node's InternalIP.
+    pub address: Ipv4Addr,
+    /// Where its pods' addresses come from: the first address, and the length of the prefix.
+    pub pod_cidr: (Ipv4Addr, u8),
+    /// Why the InternalIP is one that pods cannot reach, where that is so.
+    pub warning: Option<String>,
+}
+
+/// Makes sure of the network, and of node `index`'s place on it. Where the machine may not be given another address, the node is known by
+/// `127.<x>.0.<index>`, which this machine reaches without being asked.
+pub async fn settle(docker: &Docker, cluster: &str, index: u8) -> Result<Settled, RuntimeError> {
+    let bridge = ensure_bridge(docker, cluster).await?;
+    let pod_cidr = (Ipv4Addr::new(10, bridge.second_byte, index, 0), 24);
+    let address = bridge.node_address(index);
+    let (address, warning) = match bridge.add_address(address).await {
+        Ok(()) => (address, None),
+        Err(why) => (Ipv4Addr::new(127, bridge.second_byte, 0, index), Some(why)),
+    };
+    Ok(Settled { network: bridge.network, address, pod_cidr, warning })
+}
+
+/// The bridge's device may have been made anew while Docker was away, without the node's address.
+pub async fn resettle(docker: &Docker, cluster: &str, address: Ipv4Addr) -> Result<(), RuntimeError> {
+    match find_bridge(docker, cluster).await? {
+        Some(bridge) if address.octets()[..2] == [10, bridge.second_byte] => bridge.add_address(address).await.map_err(RuntimeError::Failed),
+        Some(_) | None => Ok(()),
     }
 }
 
