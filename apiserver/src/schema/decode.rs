@@ -89,7 +89,7 @@ fn unpack(body: &[u8], content_type: ContentType, expected: Option<&Gvk>, valida
 }
 
 fn unpack_json(text: &[u8], expected: Option<&Gvk>, validation: FieldValidation) -> Result<Decoded, Fault> {
-    let named = interpret(text).map_err(|why| Fault { gvk: None, why })?;
+    let named = interpret(text).map_err(|why| Fault { gvk: None, why: format!("couldn't get version/kind; json parse error: {why}") })?;
     let gvk = complete(&named, expected).map_err(|why| Fault { gvk: None, why })?;
     let as_type = type_of(&gvk, text)?;
     let strict = validation != FieldValidation::Ignore;
