@@ -120,6 +120,20 @@ async fn page(cluster: &Cluster, sandbox: &str, path: &str) -> String {
 }
 
 #[tokio::test]
+async fn agents_that_start_at_once_share_one_bridge() {
+    let Some(cluster) = Cluster::new("first").await else { return };
+    network::remove_bridge(&cluster.client, &cluster.config.cluster).await.unwrap();
+    let settled = futures::future::join_all((1..=4).map(|index| network::settle(&cluster.client, &cluster.config.cluster, index))).await;
+    let settled: Vec<_> = settled.into_iter().map(Result::unwrap).collect();
+    let second_byte = settled[0].address.octets()[1];
+    let addresses: Vec<_> = settled.iter().map(|settled| settled.address.octets()).collect();
+    assert_eq!(addresses, [11, 12, 13, 14].map(|last| [10, second_byte, 0, last]));
+    let networks = cluster.client.list_networks(None::<bollard::query_parameters::ListNetworksOptions>).await.unwrap();
+    assert_eq!(networks.iter().filter(|network| network.name.as_ref() == Some(&cluster.config.network)).count(), 1);
+    cluster.end().await;
+}
+
+#[tokio::test]
 async fn a_pods_life() {
     let Some(cluster) = Cluster::new("life").await else { return };
     let facts = BTreeMap::from([("grace".to_owned(), "5".to_owned())]);

@@ -105,6 +105,10 @@ pub async fn ensure_bridge(docker: &Docker, cluster: &str) -> Result<Bridge, Run
     if let Some(found) = find_bridge(docker, cluster).await? {
         return Ok(found);
     }
+    let _alone = lock().await.map_err(|fault| RuntimeError::Failed(format!("cannot lock the making of networks: {fault}")))?;
+    if let Some(found) = find_bridge(docker, cluster).await? {
+        return Ok(found); // another agent of the cluster was faster
+    }
     let networks = docker.list_networks(None::<ListNetworksOptions>).await.map_err(error::general)?;
     let configs = networks.iter().filter_map(|network| network.ipam.as_ref()?.config.as_ref()).flatten();
     let mut taken: Vec<Cidr> = configs.filter_map(|config| Cidr::parse(config.subnet.as_deref()?)).collect();
@@ -115,13 +119,23 @@ pub async fn ensure_bridge(docker: &Docker, cluster: &str) -> Result<Bridge, Run
     for second_byte in candidates {
         match docker.create_network(request(cluster, second_byte)).await {
             Ok(_) => return find_bridge(docker, cluster).await?.ok_or_else(|| RuntimeError::Failed(format!("the network of cluster {cluster} vanished"))),
-            Err(fault) if error::message(&fault).contains("overlap") => {} // taken in between: the next
-            // Another agent of this cluster was faster.
-            Err(fault) if error::code(&fault) == Some(409) => return find_bridge(docker, cluster).await?.ok_or_else(|| error::general(fault)),
+            Err(fault) if error::message(&fault).contains("overlap") => {} // with something else than a network of Docker's: the next
             Err(fault) => return Err(error::general(fault)),
         }
     }
     Err(RuntimeError::Failed("no free 10.x.0.0/16 for the cluster's network".to_owned()))
+}
+
+/// One agent of this machine at a time makes a network: Docker makes two of one name if it is asked twice at once.
+async fn lock() -> std::io::Result<std::fs::File> {
+    let lock = || {
+        let path = std::env::temp_dir().join("skiff-network.lock");
+        // Another user may own the file: then it can be locked, not created.
+        let file = std::fs::File::open(&path).or_else(|_| std::fs::File::create(&path))?;
+        file.lock()?;
+        Ok(file)
+    };
+    tokio::task::spawn_blocking(lock).await.map_err(std::io::Error::other)?
 }
 
 /// The cluster's network, where there is one.
