@@ -19,17 +19,19 @@ const JSON: Encoding = Encoding::Json { pretty: false };
 /// Answers a path that is no resource, once the caller may ask for it.
 pub fn answer(edge: &Edge, method: &Method, path: &str, headers: &HeaderMap, query: &Query, body: &Bytes) -> Response<Body> {
     let resources = edge.server.resources();
+    // a refusal is negotiated by itself: in YAML where the document is not
+    let on_refusal = negotiate::document(headers, query).map_or(JSON, |wanted| wanted.encoding);
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     match parts.as_slice() {
         [""] => root(&resources),
         [check @ ("healthz" | "livez" | "readyz"), rest @ ..] => health(edge, check, rest, query),
-        ["version"] => negotiated(method, negotiate::json_only(headers, query), |_| Some(version())),
+        ["version"] => negotiated(method, negotiate::json_only(headers, query), on_refusal, |_| Some(version())),
         ["api"] => groups(method, headers, query, &resources, true, || discovery::api_versions(&edge.address)),
         ["apis"] => groups(&Method::GET, headers, query, &resources, false, || discovery::group_list(&resources)),
-        ["api", version] => negotiated(method, negotiate::document(headers, query), |_| discovery::resource_list(&resources, "", version)),
+        ["api", version] => negotiated(method, negotiate::document(headers, query), on_refusal, |_| discovery::resource_list(&resources, "", version)),
         ["apis", group, ..] if discovery::versions(&resources, group).is_empty() => not_found(),
-        ["apis", group] => negotiated(&Method::GET, negotiate::document(headers, query), |_| discovery::group(&resources, group)),
-        ["apis", group, version] => negotiated(method, negotiate::document(headers, query), |_| discovery::resource_list(&resources, group, version)),
+        ["apis", group] => negotiated(&Method::GET, negotiate::document(headers, query), on_refusal, |_| discovery::group(&resources, group)),
+        ["apis", group, version] => negotiated(method, negotiate::document(headers, query), on_refusal, |_| discovery::resource_list(&resources, group, version)),
         ["openapi", rest @ ..] => openapi(&resources, rest, query),
         ["metrics"] => reply(200, "text/plain; version=0.0.4; charset=utf-8", Body::full(edge.metrics_text())),
         ["debug", "flags", "v"] => log_level(edge, method, body),
@@ -54,12 +56,12 @@ pub fn no_such_method() -> Status {
 }
 
 /// A document behind go-restful's router: 405, then 406, then 404.
-fn negotiated(method: &Method, wanted: Result<negotiate::Wanted, Status>, make: impl FnOnce(()) -> Option<Value>) -> Response<Body> {
+fn negotiated(method: &Method, wanted: Result<negotiate::Wanted, Status>, on_refusal: Encoding, make: impl FnOnce(()) -> Option<Value>) -> Response<Body> {
     if method != Method::GET {
         return refuse(&no_such_method(), JSON);
     }
     match wanted {
-        Err(status) => refuse(&status, JSON),
+        Err(status) => refuse(&status, on_refusal),
         Ok(wanted) => match make(()) {
             Some(value) => document(&value, wanted.encoding),
             None => refuse(&no_such_resource(), wanted.encoding),

@@ -1,5 +1,7 @@
 //! An [`ApiResponse`] or a refusal as an HTTP answer. Bytes of objects go out as they are stored unless another shape is asked for. Pure but for streams.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WARNING};
 use http::{Response, StatusCode};
@@ -58,7 +60,9 @@ pub fn refuse(status: &Status, encoding: Encoding) -> Response<Body> {
 }
 
 fn told(status: &Status, encoding: Encoding) -> Response<Body> {
-    let json = serde_json::to_vec(status).unwrap_or_default(); // strings and numbers only: cannot fail
+    // a success says no code but the one of a creation, as Kubernetes leaves it out
+    let shown = if status.code == 200 { Cow::Owned(Status { code: 0, ..status.clone() }) } else { Cow::Borrowed(status) };
+    let json = serde_json::to_vec(shown.as_ref()).unwrap_or_default(); // strings and numbers only: cannot fail
     let gvk = Gvk::parse("v1", "Status");
     let (content_type, body) = match encode(json.into(), &gvk, encoding) {
         Ok(body) => (encoding.content_type(), body),
@@ -172,16 +176,11 @@ pub fn encode(json: Bytes, gvk: &Gvk, encoding: Encoding) -> Result<Body, Status
     }
 }
 
-/// The document as `k8s\0` and `runtime.Unknown`; kinds that are no message (custom resources) have no such form.
+/// The document as `k8s\0` and `runtime.Unknown`; `406` for a kind that has no protobuf (a `Table`).
 pub fn protobuf(json: &[u8], gvk: &Gvk) -> Result<Vec<u8>, Status> {
     let value: Value = serde_json::from_slice(json).map_err(damaged)?;
-    crate::schema::protobuf::encode(gvk, &value).ok_or_else(|| {
-        Status::failure(
-            406,
-            "NotAcceptable",
-            format!("{} cannot be sent as protobuf: only the following media types are accepted: application/json, application/yaml", gvk.kind),
-        )
-    })
+    let refused = || Status::failure(406, "NotAcceptable", "only the following media types are accepted: application/json, application/yaml");
+    crate::schema::protobuf::encode(gvk, &value).ok_or_else(refused)
 }
 
 /// `299 - "text"`, with what may not stand in a quoted string escaped (`apimachinery/pkg/util/net/http.go`).

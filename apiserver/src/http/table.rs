@@ -129,6 +129,9 @@ impl Tabler<'_> {
         };
         out.extend_from_slice(br#"{"cells":"#);
         out.extend_from_slice(Value::Array(cells).to_string().as_bytes());
+        if let Some(condition) = completed(self.gvk, &object) {
+            out.extend_from_slice(format!(r#","conditions":[{condition}]"#).as_bytes());
+        }
         out.extend_from_slice(br#","object":"#);
         match self.include {
             Include::Metadata => out.extend_from_slice(&partial(json, self.version)?),
@@ -138,6 +141,16 @@ impl Tabler<'_> {
         out.push(b'}');
         Ok(())
     }
+}
+
+/// The condition of a row whose pod has ended: `kubectl get` greys it out (`podSuccessConditions`, `podFailedConditions` of the printers).
+fn completed(gvk: &Gvk, object: &Value) -> Option<Value> {
+    let (reason, message) = match object["status"]["phase"].as_str() {
+        Some("Succeeded") => ("Succeeded", "The pod has completed successfully."),
+        Some("Failed") => ("Failed", "The pod failed."),
+        Some(_) | None => return None,
+    };
+    (gvk.kind == "Pod").then(|| json!({"type": "Completed", "status": "True", "reason": reason, "message": message}))
 }
 
 fn describe(column: &Column) -> Value {

@@ -10,22 +10,27 @@ use skiff_proto::status::Status;
 
 use super::body::Body;
 use super::negotiate::{Encoding, Shape};
-use super::respond::{Style, refuse, reply};
+use super::respond::{Style, protobuf, refuse, reply};
 use super::table::{ListMeta, Tabler, partial, wrong_number};
 use crate::dispatch::{Item, WatchEvent};
 use crate::registry::resource::Resource;
 use crate::schema::Gvk;
+use crate::schema::protobuf::watch_frame;
 
 /// The answer to a watch.
 pub fn stream(resource: Arc<Resource>, gvk: Gvk, events: BoxStream<'static, Vec<WatchEvent>>, style: Style) -> Response<Body> {
     match (style.wanted.encoding, style.wanted.shape) {
-        (Encoding::Json { .. }, Shape::PartialList(_)) => return refuse(&wrong_number(&gvk, false), style.wanted.encoding),
-        (Encoding::Json { .. }, Shape::Object | Shape::Table(_) | Shape::Partial(_)) => {}
-        (Encoding::Yaml | Encoding::Protobuf, _) => return refuse(&not_streamed(), Encoding::Json { pretty: false }),
+        (Encoding::Json { .. } | Encoding::Protobuf, Shape::PartialList(_)) => return refuse(&wrong_number(&gvk, false), style.wanted.encoding),
+        (Encoding::Json { .. } | Encoding::Protobuf, Shape::Object | Shape::Table(_) | Shape::Partial(_)) => {}
+        (Encoding::Yaml, _) => return refuse(&not_streamed(), Encoding::Json { pretty: false }),
     }
     let mut framer = Framer { resource, gvk, style, header: true };
     let frames = events.map(move |batch| Ok(framer.batch(&batch)));
-    reply(200, style.wanted.encoding.content_type(), Body::Stream(frames.boxed()))
+    let content_type = match style.wanted.encoding {
+        Encoding::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
+        other => other.content_type(),
+    };
+    reply(200, content_type, Body::Stream(frames.boxed()))
 }
 
 fn not_streamed() -> Status {
@@ -54,7 +59,7 @@ impl Framer {
                     let key = crate::store::Key { resource: "".into(), namespace: "".into(), name: "".into() };
                     self.frame("BOOKMARK", &Item { key, revision: *revision, json: json.clone(), version: None }, &mut out);
                 }
-                WatchEvent::Error(status) => error(status, &mut out),
+                WatchEvent::Error(status) => self.error(status, &mut out),
             }
         }
         out.into()
@@ -71,14 +76,34 @@ impl Framer {
             }
         };
         match shaped {
-            Ok(shaped) => write_frame(kind, shaped.as_deref().unwrap_or(&item.json), out),
-            Err(status) => error(&status, out),
+            Ok(shaped) => self.write(kind, &self.shaped_gvk(), shaped.as_deref().unwrap_or(&item.json), out),
+            Err(status) => self.error(&status, out),
         }
     }
-}
 
-fn error(status: &Status, out: &mut Vec<u8>) {
-    write_frame("ERROR", &serde_json::to_vec(status).unwrap_or_default(), out); // strings and numbers only: cannot fail
+    /// What an event's object is once it has its shape.
+    fn shaped_gvk(&self) -> Gvk {
+        match self.style.wanted.shape {
+            Shape::Object | Shape::PartialList(_) => self.gvk.clone(),
+            Shape::Partial(version) => Gvk::parse(version.api_version(), "PartialObjectMetadata"),
+            Shape::Table(version) => Gvk::parse(version.api_version(), "Table"),
+        }
+    }
+
+    fn error(&self, status: &Status, out: &mut Vec<u8>) {
+        let json = serde_json::to_vec(status).unwrap_or_default(); // strings and numbers only: cannot fail
+        self.write("ERROR", &Gvk::parse("v1", "Status"), &json, out);
+    }
+
+    fn write(&self, kind: &str, gvk: &Gvk, json: &[u8], out: &mut Vec<u8>) {
+        if self.style.wanted.encoding != Encoding::Protobuf {
+            return write_frame(kind, json, out);
+        }
+        match protobuf(json, gvk) {
+            Ok(object) => out.extend(watch_frame(kind, &object)),
+            Err(status) => tracing::warn!(%status, kind = gvk.kind, "an event cannot be sent as protobuf and is left out"),
+        }
+    }
 }
 
 fn write_frame(kind: &str, json: &[u8], out: &mut Vec<u8>) {
