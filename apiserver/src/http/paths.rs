@@ -31,7 +31,9 @@ pub fn answer(edge: &Edge, method: &Method, path: &str, headers: &HeaderMap, que
         ["api", version] => negotiated(method, negotiate::document(headers, query), on_refusal, |_| discovery::resource_list(&resources, "", version)),
         ["apis", group, ..] if discovery::versions(&resources, group).is_empty() => not_found(),
         ["apis", group] => negotiated(&Method::GET, negotiate::document(headers, query), on_refusal, |_| discovery::group(&resources, group)),
-        ["apis", group, version] => negotiated(method, negotiate::document(headers, query), on_refusal, |_| discovery::resource_list(&resources, group, version)),
+        ["apis", group, version] => {
+            negotiated(method, negotiate::document(headers, query), on_refusal, |_| discovery::resource_list(&resources, group, version))
+        }
         ["openapi", rest @ ..] => openapi(&resources, rest, query),
         ["metrics"] => reply(200, "text/plain; version=0.0.4; charset=utf-8", Body::full(edge.metrics_text())),
         ["debug", "flags", "v"] => log_level(edge, method, body),

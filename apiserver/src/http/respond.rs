@@ -202,7 +202,12 @@ mod tests {
     use crate::store::Key;
 
     fn item(json: &str) -> Item {
-        Item { key: Key { resource: "configmaps".into(), namespace: "d".into(), name: "a".into() }, revision: 7, version: None, json: Bytes::from(json.to_owned()) }
+        Item {
+            key: Key { resource: "configmaps".into(), namespace: "d".into(), name: "a".into() },
+            revision: 7,
+            version: None,
+            json: Bytes::from(json.to_owned()),
+        }
     }
 
     #[test]

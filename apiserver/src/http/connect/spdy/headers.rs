@@ -97,6 +97,7 @@ pub fn empty_block(first: bool) -> Vec<u8> {
     const NO_HEADERS: [u8; 4] = [0; 4];
     let mut block = if first { vec![0x78, 0x01] } else { Vec::new() };
     block.extend_from_slice(&stored(&NO_HEADERS));
+    block.extend_from_slice(&stored(&[])); // the flush: Go's reader hands out what it has read only once it sees one
     block
 }
 
