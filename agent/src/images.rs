@@ -52,6 +52,11 @@ impl OwnImages {
         Ok(PAUSE)
     }
 
+    /// Brings back what has been removed from Docker since.
+    pub async fn again(&self) -> Result<(), RuntimeError> {
+        ensure(&self.docker).await
+    }
+
     /// Whether this image is one that skiff brings.
     pub fn brings(&self, name: &str) -> bool {
         let name = name.strip_prefix("docker.io/").unwrap_or(name);

@@ -23,6 +23,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bollard::Docker;
+use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{
     CreateContainerOptions, InspectContainerOptions, ListContainersOptions, RemoveContainerOptions, StartContainerOptions, StopContainerOptions,
 };
@@ -140,16 +141,21 @@ impl DockerRuntime {
         Ok(())
     }
 
-    /// Makes a container of this name, in place of one of ours that has the name already (made by an agent that was killed before it knew).
-    async fn create(&self, name: &str, body: bollard::models::ContainerCreateBody) -> Result<String, RuntimeError> {
-        let options = || Some(CreateContainerOptions { name: Some(name.to_owned()), ..CreateContainerOptions::default() });
+    async fn create(&self, name: &str, body: ContainerCreateBody) -> Result<String, RuntimeError> {
         self.cache().busy(name);
+        let made = self.create_in_place(name, body).await;
+        self.cache().idle(name);
+        made
+    }
+
+    /// Makes a container of this name, in place of one of ours that has the name already (made by an agent that was killed before it knew).
+    async fn create_in_place(&self, name: &str, body: ContainerCreateBody) -> Result<String, RuntimeError> {
+        let options = || Some(CreateContainerOptions { name: Some(name.to_owned()), ..CreateContainerOptions::default() });
         let mut made = self.docker.create_container(options(), body.clone()).await;
         if made.as_ref().is_err_and(|fault| error::code(fault) == Some(409)) && self.is_ours(name).await? {
             self.remove(name).await?;
             made = self.docker.create_container(options(), body).await;
         }
-        self.cache().idle(name);
         made.map(|made| made.id).map_err(error::create)
     }
 
@@ -244,8 +250,14 @@ impl Runtime for DockerRuntime {
     }
 
     async fn create_sandbox(&self, spec: &SandboxSpec) -> Result<String, RuntimeError> {
-        let image = self.own_images.pause().await?;
-        let id = self.create(&labels::sandbox_name(spec), create::sandbox(spec, &self.owner, &self.place, image)).await?;
+        let name = labels::sandbox_name(spec);
+        let body = create::sandbox(spec, &self.owner, &self.place, self.own_images.pause().await?);
+        let mut made = self.create(&name, body.clone()).await;
+        if matches!(&made, Err(RuntimeError::CreateFailed(why)) if why.contains("No such image")) {
+            self.own_images.again().await?; // somebody tidied up
+            made = self.create(&name, body).await;
+        }
+        let id = made?;
         let shared = Shared { host_network: spec.network == NamespaceMode::Node, host_ipc: spec.ipc == NamespaceMode::Node };
         let sandbox = ObservedSandbox {
             id: id.clone(),
@@ -316,9 +328,14 @@ impl Runtime for DockerRuntime {
     }
 
     async fn image(&self, name: &str) -> Result<Option<Image>, RuntimeError> {
-        if self.own_images.brings(name) {
-            self.own_images.pause().await?;
+        if !self.own_images.brings(name) {
+            return image::find(&self.docker, name).await;
         }
+        self.own_images.pause().await?;
+        if let Some(found) = image::find(&self.docker, name).await? {
+            return Ok(Some(found));
+        }
+        self.own_images.again().await?; // somebody tidied up
         image::find(&self.docker, name).await
     }
 
