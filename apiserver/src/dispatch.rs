@@ -282,11 +282,7 @@ impl Call<'_> {
     fn check_method(&self) -> Result<(), Status> {
         let info = &self.request.info;
         let verb = info.verb.as_str();
-        let verbs = if info.subresource.is_empty() {
-            Some(&self.resource.verbs)
-        } else {
-            self.resource.subresource(&info.subresource).map(|one| &one.verbs)
-        };
+        let verbs = if info.subresource.is_empty() { Some(&self.resource.verbs) } else { self.resource.subresource(&info.subresource).map(|one| &one.verbs) };
         let Some(verbs) = verbs else { return Err(failure::no_such_resource()) };
         let everywhere = matches!(info.verb, Verb::List | Verb::Watch) && info.subresource.is_empty();
         let placed = everywhere || !self.resource.namespaced || !info.namespace.is_empty();

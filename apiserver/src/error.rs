@@ -53,6 +53,10 @@ impl FieldError {
     pub fn invalid_shown(field: impl Into<String>, shown: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { shown: Some(shown.into()), ..Self::new(FieldErrorKind::Invalid, field, Value::Null, detail) }
     }
+    /// `field: Invalid value: detail`, the value left out (`field.OmitValueType`).
+    pub fn invalid_omitted(field: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { shown: Some(String::new()), ..Self::new(FieldErrorKind::Invalid, field, Value::Null, detail) }
+    }
     /// `field: Unsupported value: value: supported values: "B", "A"`, in the order given, which some of Kubernetes' checks keep.
     pub fn not_supported_as_listed(field: impl Into<String>, value: impl Into<Value>, supported: &[&str]) -> Self {
         let list: Vec<String> = supported.iter().map(|one| format!("{one:?}")).collect();
@@ -106,6 +110,7 @@ impl FieldError {
             TooMany => format!("Too many: {}", self.value),
             NotFound => format!("Not found: {}", self.show()),
             Duplicate => format!("Duplicate value: {}", self.show()),
+            Invalid | TypeInvalid if self.shown.as_deref() == Some("") => "Invalid value".to_owned(),
             Invalid | TypeInvalid => format!("Invalid value: {}", self.show()),
             NotSupported => format!("Unsupported value: {}", self.show()),
         };

@@ -48,14 +48,19 @@ fn priority(call: &Call<'_>, pod: &mut Value) -> Result<(), Status> {
     }
     let given = &pod["spec"]["priority"];
     if !given.is_null() && int(given) != value {
-        let why = format!("the integer value of priority ({}) must not be provided in pod spec; priority admission controller computed {value} from the given PriorityClass name", int(given));
+        let why = format!(
+            "the integer value of priority ({}) must not be provided in pod spec; priority admission controller computed {value} from the given PriorityClass name",
+            int(given)
+        );
         return Err(failure::forbidden("pods", meta::get(pod, "name"), &why));
     }
     pod["spec"]["priority"] = Value::from(value);
     let policy = if policy.is_empty() { "PreemptLowerPriority".to_owned() } else { policy };
     let given = text(&pod["spec"]["preemptionPolicy"]);
     if !given.is_empty() && given != policy {
-        let why = format!("the string value of PreemptionPolicy ({given}) must not be provided in pod spec; priority admission controller computed {policy} from the given PriorityClass name");
+        let why = format!(
+            "the string value of PreemptionPolicy ({given}) must not be provided in pod spec; priority admission controller computed {policy} from the given PriorityClass name"
+        );
         return Err(failure::forbidden("pods", meta::get(pod, "name"), &why));
     }
     pod["spec"]["preemptionPolicy"] = Value::from(policy);
@@ -138,7 +143,10 @@ fn runtime_class(call: &Call<'_>, pod: &mut Value) -> Result<(), Status> {
     for (key, value) in scheduling["nodeSelector"].as_object().into_iter().flatten() {
         let have = &pod["spec"]["nodeSelector"][key];
         if !have.is_null() && have != value {
-            return forbid(pod, &format!("conflict: runtimeClass.scheduling.nodeSelector[{key}] = {}; pod.spec.nodeSelector[{key}] = {}", text(value), text(have)));
+            return forbid(
+                pod,
+                &format!("conflict: runtimeClass.scheduling.nodeSelector[{key}] = {}; pod.spec.nodeSelector[{key}] = {}", text(value), text(have)),
+            );
         }
         pod["spec"]["nodeSelector"][key] = value.clone();
     }

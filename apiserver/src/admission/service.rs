@@ -182,7 +182,8 @@ fn keep_allocated(service: &mut Value, old: &Value) {
         }
     }
     if needs_node_ports(service) && needs_node_ports(old) {
-        let numbers = |of: &Value| -> BTreeSet<i64> { items(&of["spec"]["ports"]).iter().map(|port| int(&port["nodePort"])).filter(|port| *port != 0).collect() };
+        let numbers =
+            |of: &Value| -> BTreeSet<i64> { items(&of["spec"]["ports"]).iter().map(|port| int(&port["nodePort"])).filter(|port| *port != 0).collect() };
         let used: BTreeSet<i64> = numbers(old).intersection(&numbers(service)).copied().collect();
         for port in service["spec"]["ports"].as_array_mut().into_iter().flatten() {
             if int(&port["nodePort"]) != 0 {
@@ -308,7 +309,12 @@ fn cluster_ip(taken: &mut Taken, service: &mut Value, old: Option<&Value>, claim
         let Ok(address) = wanted.parse::<Ipv4Addr>() else { return Ok(()) }; // validation says what is wrong with it
         let address = u32::from(address);
         if address <= RANGE.0 || address >= RANGE.0 + RANGE.1 - 1 {
-            return invalid(service, format!("failed to allocate IP {wanted}: the provided network does not match the current range: the provided IP ({wanted}) is not in the valid range. The range of valid IPs is {CIDR}"));
+            return invalid(
+                service,
+                format!(
+                    "failed to allocate IP {wanted}: the provided network does not match the current range: the provided IP ({wanted}) is not in the valid range. The range of valid IPs is {CIDR}"
+                ),
+            );
         }
         if taken.addresses.contains(&address) {
             return invalid(service, format!("failed to allocate IP {wanted}: provided IP is already allocated"));

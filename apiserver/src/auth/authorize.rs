@@ -142,7 +142,8 @@ fn forbidden(user: &UserInfo, info: &RequestInfo) -> Status {
         info.group
     );
     let resource = if info.group.is_empty() { info.resource.clone() } else { format!("{}.{}", info.resource, info.group) };
-    let name = if matches!(info.verb, Verb::List | Verb::Watch | Verb::Create | Verb::DeleteCollection) && info.subresource.is_empty() { "" } else { &info.name };
+    let name =
+        if matches!(info.verb, Verb::List | Verb::Watch | Verb::Create | Verb::DeleteCollection) && info.subresource.is_empty() { "" } else { &info.name };
     failure::forbidden(&resource, name, &why)
 }
 

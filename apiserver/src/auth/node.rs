@@ -66,9 +66,8 @@ pub fn references(spec: &Value, resource: &str, name: &str) -> bool {
 }
 
 fn mentions(spec: &Value, name: &str, volume: &str, key: &str, refs: &[&str]) -> bool {
-    let in_volume = |one: &Value| {
-        text(&one[volume][key]) == name || items(&one["projected"]["sources"]).iter().any(|source| text(&source[volume]["name"]) == name)
-    };
+    let in_volume =
+        |one: &Value| text(&one[volume][key]) == name || items(&one["projected"]["sources"]).iter().any(|source| text(&source[volume]["name"]) == name);
     let in_container = |one: &Value| {
         items(&one["env"]).iter().any(|env| refs.iter().any(|key| text(&env["valueFrom"][key]["name"]) == name))
             || items(&one["envFrom"]).iter().any(|from| refs.iter().any(|key| text(&from[key]["name"]) == name))

@@ -51,8 +51,7 @@ fn bindings(user: &UserInfo, namespace: &str, store: &Store) -> Vec<Bound> {
             let binding: Value = serde_json::from_slice(&version.json).unwrap_or_default(); // the registry wrote it: it parses
             let Some(subject) = items(&binding["subjects"]).iter().find(|one| is_subject(one, user, &version.key.namespace)) else { continue };
             let role = &binding["roleRef"];
-            let (plural, role_namespace) =
-                if text(&role["kind"]) == "Role" { ("roles", &*version.key.namespace) } else { ("clusterroles", "") };
+            let (plural, role_namespace) = if text(&role["kind"]) == "Role" { ("roles", &*version.key.namespace) } else { ("clusterroles", "") };
             let Some(role_version) = store.get(&Key::new(&format!("{plural}.{GROUP}"), role_namespace, text(&role["name"]))) else { continue };
             let stored: Value = serde_json::from_slice(&role_version.json).unwrap_or_default(); // as above
             let place = if version.key.namespace.is_empty() { version.key.name.to_string() } else { format!("{}/{}", version.key.name, version.key.namespace) };
@@ -103,9 +102,10 @@ fn has(list: &Value, word: &str) -> bool {
 
 fn allows(rule: &Value, asked: &Attributes<'_>) -> bool {
     let combined = if asked.subresource.is_empty() { asked.resource.to_owned() } else { format!("{}/{}", asked.resource, asked.subresource) };
-    let resource = items(&rule["resources"]).iter().map(text).any(|one| {
-        one == "*" || one == combined || (!asked.subresource.is_empty() && one.strip_prefix("*/").is_some_and(|sub| sub == asked.subresource))
-    });
+    let resource = items(&rule["resources"])
+        .iter()
+        .map(text)
+        .any(|one| one == "*" || one == combined || (!asked.subresource.is_empty() && one.strip_prefix("*/").is_some_and(|sub| sub == asked.subresource)));
     let names = items(&rule["resourceNames"]);
     has(&rule["verbs"], asked.verb) && has(&rule["apiGroups"], asked.group) && resource && (names.is_empty() || names.iter().any(|one| text(one) == asked.name))
 }

@@ -6,6 +6,7 @@
 pub mod check;
 pub mod claim;
 pub mod cluster;
+pub mod conditions;
 pub mod diff;
 pub mod json;
 pub mod labels;

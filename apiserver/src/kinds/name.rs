@@ -118,7 +118,7 @@ pub fn qualified(value: &str) -> Vec<String> {
             if prefix.is_empty() {
                 faults.push(format!("prefix part {EMPTY}"));
             } else {
-                faults.extend(subdomain(prefix).into_iter().map(|fault| format!("prefix part {fault}")));
+                faults.extend(in_bytes(subdomain(prefix)).into_iter().map(|fault| format!("prefix part {fault}")));
             }
             *name
         }
@@ -131,7 +131,7 @@ pub fn qualified(value: &str) -> Vec<String> {
     if name.is_empty() {
         faults.push(format!("name part {EMPTY}"));
     } else {
-        faults.extend(too_long(name, LABEL_MAX).into_iter().map(|fault| format!("name part {fault}")));
+        faults.extend(in_bytes(too_long(name, LABEL_MAX)).into_iter().map(|fault| format!("name part {fault}")));
     }
     if !is_label_text(name) {
         let told = regex_error(LABEL_KEY_SENTENCE, LABEL_KEY, &["MyName", "my.name", "123-abc"]);
@@ -142,7 +142,7 @@ pub fn qualified(value: &str) -> Vec<String> {
 
 /// `IsValidLabelValue`.
 pub fn label_value(value: &str) -> Vec<String> {
-    let mut faults = too_long(value, LABEL_MAX);
+    let mut faults = in_bytes(too_long(value, LABEL_MAX));
     if !value.is_empty() && !is_label_text(value) {
         let sentence = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
         faults.push(regex_error(sentence, &format!("({LABEL_KEY})?"), &["MyValue", "my_value", "12345"]));
@@ -291,6 +291,11 @@ fn lower_alphanumeric(byte: u8) -> bool {
     byte.is_ascii_lowercase() || byte.is_ascii_digit()
 }
 
+/// Labels are told in bytes (`content.MaxLenError`), names in characters (`validation.MaxLenError`).
+fn in_bytes(faults: Vec<String>) -> Vec<String> {
+    faults.into_iter().map(|fault| if fault.starts_with("must be no more than") { fault.replace("characters", "bytes") } else { fault }).collect()
+}
+
 fn too_long(value: &str, max: usize) -> Vec<String> {
     if value.len() > max { vec![max_length_error(max)] } else { Vec::new() }
 }
@@ -348,6 +353,7 @@ mod tests {
         good(qualified, &["a", "A.b_c-d", "x.y/z", "1"]);
         bad(qualified, &["", "a/", "/a", "a/b/c", "X.y/z", "-a", "a b"]);
         good(label_value, &["", "a", "A_b.c-d"]);
+        assert_eq!(label_value(&"a".repeat(64)), ["must be no more than 63 bytes"]);
         bad(label_value, &["-a", "a-", "a b"]);
         good(config_key, &["a", ".a", "a..b"]);
         bad(config_key, &["", ".", "..", "..a", "a b"]);

@@ -88,7 +88,10 @@ mod tests {
         let object = json!({"data": {"a": "\"{"}, "metadata": {"name": "n", "resourceVersion": "3"}, "kind": "ConfigMap", "apiVersion": "v1"});
         let done = with_revision(encode(&object), 12);
         assert_eq!(&done[..], br#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"resourceVersion":"12","name":"n"},"data":{"a":"\"{"}}"#);
-        assert_eq!(&at_revision(&done, 12, 130)[..], br#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"resourceVersion":"130","name":"n"},"data":{"a":"\"{"}}"#);
+        assert_eq!(
+            &at_revision(&done, 12, 130)[..],
+            br#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"resourceVersion":"130","name":"n"},"data":{"a":"\"{"}}"#
+        );
         let bare = with_revision(encode(&json!({"metadata": {}})), 1);
         assert_eq!(&bare[..], br#"{"metadata":{"resourceVersion":"1"}}"#);
         assert_eq!(&bytes(&json!({"metadata": {"name": "n"}}))[..], br#"{"metadata":{"name":"n"}}"#);

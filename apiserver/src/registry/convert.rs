@@ -74,7 +74,10 @@ mod tests {
         let new = resources.find("events.k8s.io", "v1", "events").unwrap();
         let given = json!({"apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "e"}, "note": "n", "regarding": {"name": "p"}, "reportingController": "c"});
         let stored = to_storage(new, "v1", given.clone());
-        assert_eq!(stored, json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e"}, "message": "n", "involvedObject": {"name": "p"}, "reportingComponent": "c"}));
+        assert_eq!(
+            stored,
+            json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e"}, "message": "n", "involvedObject": {"name": "p"}, "reportingComponent": "c"})
+        );
         assert_eq!(from_storage(new, "v1", stored), given);
     }
 }

@@ -65,8 +65,14 @@ impl Call<'_> {
             }
         }
         let gvk = self.resource.gvk(self.version());
-        let answer =
-            Answer::List { resource: self.resource.clone(), gvk, revision: page.revision, items, continue_token: page.continue_token, remaining: page.remaining };
+        let answer = Answer::List {
+            resource: self.resource.clone(),
+            gvk,
+            revision: page.revision,
+            items,
+            continue_token: page.continue_token,
+            remaining: page.remaining,
+        };
         Ok(ApiResponse { warnings: Vec::new(), answer })
     }
 

@@ -139,7 +139,8 @@ fn validate_change(object: &Value, old: &Value) -> Vec<FieldError> {
     let path = Path::new("metadata");
     let mut errors = Vec::new();
     if !old["deletionTimestamp"].is_null() {
-        let mut extra: Vec<&str> = items(&new["finalizers"]).iter().map(text).filter(|one| !items(&old["finalizers"]).iter().any(|had| text(had) == *one)).collect();
+        let mut extra: Vec<&str> =
+            items(&new["finalizers"]).iter().map(text).filter(|one| !items(&old["finalizers"]).iter().any(|had| text(had) == *one)).collect();
         extra.sort_unstable();
         extra.dedup();
         if !extra.is_empty() {

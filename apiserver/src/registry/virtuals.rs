@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use skiff_proto::identity::UserInfo;
 use skiff_proto::status::Status;
 
+use super::body;
 use super::call::Call;
 use super::clock::rfc3339;
-use super::body;
 use crate::auth::authorize::Attributes;
 use crate::dispatch::{Answer, ApiResponse, Item};
 use crate::error::{FieldError, failure};
@@ -47,7 +47,11 @@ impl Call<'_> {
             errors.push(FieldError::invalid("spec.nonResourceAttributes", path.clone(), "cannot be specified in combination with resourceAttributes"));
         }
         if resource.is_null() && path.is_null() {
-            errors.push(FieldError::invalid("spec.resourceAttributes", Value::Null, "exactly one of nonResourceAttributes or resourceAttributes must be specified"));
+            errors.push(FieldError::invalid(
+                "spec.resourceAttributes",
+                Value::Null,
+                "exactly one of nonResourceAttributes or resourceAttributes must be specified",
+            ));
         }
         self.refuse(review, &errors)?;
         if self.resource.plural == "localsubjectaccessreviews" && text(&resource["namespace"]) != self.namespace() {

@@ -41,8 +41,7 @@ impl Call<'_> {
         let watcher = if initial {
             let (listing, watcher) = store.list_and_watch(scope);
             started = listing.revision;
-            let items: Vec<WatchEvent> =
-                listing.items.iter().filter(|one| matches(&selection, one)).map(|one| WatchEvent::Added(self.item(one))).collect();
+            let items: Vec<WatchEvent> = listing.items.iter().filter(|one| matches(&selection, one)).map(|one| WatchEvent::Added(self.item(one))).collect();
             ready.extend(items);
             if options.send_initial_events == Some(true) && options.allow_watch_bookmarks {
                 ready.push_back(self.shape().bookmark(started, true));

@@ -1,16 +1,16 @@
 //! Pods, and the kinds that make pods.
 
-pub mod cronjob;
 pub mod daemonset;
 pub mod deployment;
 pub mod disruptionbudget;
-pub mod job;
+pub mod jobs;
 pub mod pod;
 pub mod podspec;
 pub mod podtemplate;
 pub mod replicaset;
 pub mod statefulset;
 pub mod template;
+pub mod warnings;
 
 use std::sync::Arc;
 
@@ -27,8 +27,8 @@ pub fn strategy(group_resource: &str) -> Option<Arc<dyn Strategy>> {
         "replicationcontrollers" => Arc::new(replicaset::ReplicationController),
         "statefulsets.apps" => Arc::new(statefulset::StatefulSet),
         "daemonsets.apps" => Arc::new(daemonset::DaemonSet),
-        "jobs.batch" => Arc::new(job::Job),
-        "cronjobs.batch" => Arc::new(cronjob::CronJob),
+        "jobs.batch" => Arc::new(jobs::Job),
+        "cronjobs.batch" => Arc::new(jobs::cronjob::CronJob),
         "poddisruptionbudgets.policy" => Arc::new(disruptionbudget::PodDisruptionBudget),
         _ => return None,
     })

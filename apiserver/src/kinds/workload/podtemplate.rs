@@ -4,8 +4,12 @@ use serde_json::Value;
 
 use super::podspec::default::template;
 use super::podspec::drop_fields::drop_disabled;
-use crate::kinds::json::{flag, items, object_at, present_mut, text};
+use super::podspec::validate;
+use crate::error::FieldError;
+use crate::kinds::check::nonnegative;
+use crate::kinds::json::{flag, has, items, object_at, present_mut, text};
 use crate::kinds::labels::format_labels;
+use crate::kinds::path::Path;
 use crate::kinds::table::{age, columns, containers_and_images, name};
 use crate::registry::strategy::{Column, Context, Strategy};
 
@@ -32,6 +36,19 @@ impl Strategy for PodTemplate {
         }
     }
 
+    fn validate(&self, object: &Value, _context: &Context) -> Vec<FieldError> {
+        let mut out = Vec::new();
+        validate::template(&object["template"], &Path::new("template"), &mut out);
+        out
+    }
+
+    fn warnings(&self, object: &Value, old: Option<&Value>, _context: &Context) -> Vec<String> {
+        if old.is_some_and(|old| !self.raises_generation(object, old)) {
+            return Vec::new();
+        }
+        super::warnings::of_template(&object["template"], old.map(|old| &old["template"]), &Path::new("template"))
+    }
+
     fn columns(&self) -> Vec<Column> {
         columns("podtemplates")
     }
@@ -51,6 +68,24 @@ impl Strategy for PodTemplate {
 }
 
 impl Strategy for ControllerRevision {
+    fn validate(&self, object: &Value, _context: &Context) -> Vec<FieldError> {
+        let mut out = Vec::new();
+        nonnegative(object, "revision", &Path::default(), &mut out);
+        if !has(object, "data") {
+            out.push(FieldError::required("data", "data is mandatory"));
+        } else if !object["data"].is_object() {
+            out.push(FieldError::required("data", "data must be a valid JSON object"));
+        }
+        out
+    }
+
+    fn validate_update(&self, object: &Value, old: &Value, _context: &Context) -> Vec<FieldError> {
+        let mut out = Vec::new();
+        nonnegative(object, "revision", &Path::default(), &mut out);
+        super::template::immutable(object, old, "data", &Path::default(), &mut out);
+        out
+    }
+
     fn columns(&self) -> Vec<Column> {
         columns("controllerrevisions.v1.apps")
     }

@@ -2,9 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::template::{default_template, drop_disabled_fields, reset_status};
-use crate::kinds::json::{default, int, is_empty, object_at, set};
+use super::deployment::selected_template;
+use super::podspec::validate::template;
+use super::template::{self as shared, default_template, drop_disabled_fields, reset_status};
+use crate::error::FieldError;
+use crate::kinds::check::nonnegative;
+use crate::kinds::json::{default, entries, has, int, is_empty, object_at, set};
 use crate::kinds::labels::{format_labels, format_selector};
+use crate::kinds::path::Path;
 use crate::kinds::table::{age, columns, containers_and_images, name};
 use crate::registry::strategy::{Column, Context, Strategy};
 
@@ -29,6 +34,27 @@ impl Strategy for ReplicaSet {
 
     fn prepare_for_update(&self, object: &mut Value, old: &Value, _context: &Context) {
         drop_disabled_fields(object, old);
+    }
+
+    fn validate(&self, object: &Value, _context: &Context) -> Vec<FieldError> {
+        let (spec, path, mut out) = (&object["spec"], Path::new("spec"), Vec::new());
+        nonnegative(spec, "replicas", &path, &mut out);
+        nonnegative(spec, "minReadySeconds", &path, &mut out);
+        selected_template(spec, &path, &mut out);
+        out
+    }
+
+    fn validate_update(&self, object: &Value, old: &Value, context: &Context) -> Vec<FieldError> {
+        if context.subresource == "status" {
+            return validate_status(&object["status"]);
+        }
+        let mut out = self.validate(object, context);
+        shared::immutable(&object["spec"], &old["spec"], "selector", &Path::new("spec"), &mut out);
+        out
+    }
+
+    fn warnings(&self, object: &Value, old: Option<&Value>, context: &Context) -> Vec<String> {
+        super::warnings::of_workload(self, object, old, context, true)
     }
 
     fn columns(&self) -> Vec<Column> {
@@ -79,6 +105,36 @@ impl Strategy for ReplicationController {
         ReplicaSet.prepare_for_update(object, old, context);
     }
 
+    fn validate(&self, object: &Value, _context: &Context) -> Vec<FieldError> {
+        let (spec, path, mut out) = (&object["spec"], Path::new("spec"), Vec::new());
+        nonnegative(spec, "minReadySeconds", &path, &mut out);
+        if is_empty(&spec["selector"]) {
+            out.push(FieldError::required(path.child("selector"), ""));
+        }
+        nonnegative(spec, "replicas", &path, &mut out);
+        let at = path.child("template");
+        if !has(spec, "template") {
+            out.push(FieldError::required(at, ""));
+            return out;
+        }
+        let labels = &spec["template"]["metadata"]["labels"];
+        if entries(&spec["selector"]).any(|(key, value)| labels.get(key) != Some(value)) {
+            let told = "`selector` does not match template `labels`";
+            out.push(FieldError::invalid(at.child("metadata").child("labels"), labels.clone(), told));
+        }
+        template(&spec["template"], &at, &mut out);
+        shared::validate_always_restarts(spec, "ReplicationController", &path, &mut out);
+        out
+    }
+
+    fn validate_update(&self, object: &Value, _old: &Value, context: &Context) -> Vec<FieldError> {
+        if context.subresource == "status" { validate_status(&object["status"]) } else { self.validate(object, context) }
+    }
+
+    fn warnings(&self, object: &Value, old: Option<&Value>, context: &Context) -> Vec<String> {
+        super::warnings::of_workload(self, object, old, context, true)
+    }
+
     fn columns(&self) -> Vec<Column> {
         columns("replicationcontrollers")
     }
@@ -102,6 +158,13 @@ impl Strategy for ReplicationController {
     fn field(&self, object: &Value, path: &str) -> String {
         ReplicaSet.field(object, path)
     }
+}
+
+/// `ValidateReplicaSetStatus`, `ValidateReplicationControllerStatus`.
+fn validate_status(status: &Value) -> Vec<FieldError> {
+    let counters = ["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration", "terminatingReplicas"];
+    let within = ["fullyLabeledReplicas", "readyReplicas", "availableReplicas"];
+    shared::validate_counters(status, &counters, &within, "readyReplicas")
 }
 
 fn row(object: &Value, now: i64, selector: String) -> Vec<Value> {

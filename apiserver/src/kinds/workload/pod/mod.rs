@@ -46,6 +46,14 @@ impl Strategy for Pod {
         }
     }
 
+    fn warnings(&self, object: &Value, old: Option<&Value>, context: &Context) -> Vec<String> {
+        match (old, context.subresource.as_str()) {
+            (None, _) => super::warnings::of_pod(object),
+            (Some(_), "status") => status::warnings(object),
+            (Some(_), _) => Vec::new(),
+        }
+    }
+
     fn columns(&self) -> Vec<Column> {
         columns("pods")
     }

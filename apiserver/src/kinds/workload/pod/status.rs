@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::validate::annotation_updates;
 use crate::error::FieldError;
-use crate::kinds::check::{faults, in_range, ip, one_of, parse_ip, qualified};
+use crate::kinds::check::{faults, in_range, ip, ip_warning, one_of, parse_ip, qualified};
 use crate::kinds::json::{has, int, is_empty, items, text};
 use crate::kinds::name;
 use crate::kinds::path::Path;
@@ -43,6 +43,15 @@ pub fn update(pod: &Value, old: &Value) -> Vec<FieldError> {
         }
     }
     out
+}
+
+/// Addresses that are accepted, but not as they should be written.
+pub fn warnings(pod: &Value) -> Vec<String> {
+    let list = |key: &'static str| {
+        let all = items(&pod["status"][key]).iter().enumerate();
+        all.filter_map(move |(index, one)| ip_warning(text(&one["ip"]), &Path::new("status").child(key).index(index).child("ip")))
+    };
+    list("podIPs").chain(list("hostIPs")).collect()
 }
 
 fn conditions(status: &Value, path: &Path, out: &mut Vec<FieldError>) {

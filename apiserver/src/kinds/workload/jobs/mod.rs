@@ -1,10 +1,19 @@
-//! Jobs. See `pkg/apis/batch/v1/defaults.go`, `pkg/registry/batch/job/strategy.go`.
+//! Jobs and cron jobs. See `pkg/apis/batch/v1/defaults.go`, `pkg/registry/batch/job/strategy.go`.
+//!
+//! [`validate`] is what may be a job, [`status`] what may be said of one, [`indexes`] how lists of indexes are read; [`cronjob`] makes jobs.
+
+pub mod cronjob;
+pub mod indexes;
+pub mod status;
+pub mod validate;
 
 use serde_json::{Value, json};
 
 use super::template::{default_template, drop_disabled_fields, reset_status};
+use crate::error::FieldError;
 use crate::kinds::json::{default, default_text, flag, has, int, is_empty, items, items_mut, object_at, present_mut, set, text};
 use crate::kinds::labels::format_selector;
+use crate::kinds::path::Path;
 use crate::kinds::table::{age, columns, containers_and_images, human_duration, name, parse_time};
 use crate::registry::strategy::{Column, Context, Strategy};
 
@@ -37,6 +46,22 @@ impl Strategy for Job {
 
     fn prepare_for_update(&self, object: &mut Value, old: &Value, _context: &Context) {
         drop_disabled_fields(object, old);
+    }
+
+    fn validate(&self, object: &Value, _context: &Context) -> Vec<FieldError> {
+        validate::job(object)
+    }
+
+    fn validate_update(&self, object: &Value, old: &Value, context: &Context) -> Vec<FieldError> {
+        if context.subresource == "status" { status::update(object, old) } else { validate::update(object, old) }
+    }
+
+    fn warnings(&self, object: &Value, old: Option<&Value>, context: &Context) -> Vec<String> {
+        if !context.subresource.is_empty() || old.is_some_and(|old| !self.raises_generation(object, old)) {
+            return Vec::new();
+        }
+        let name = if old.is_none() { super::template::name_warning(object) } else { None };
+        name.into_iter().chain(spec_warnings(&object["spec"], &Path::new("spec"))).collect()
     }
 
     fn columns(&self) -> Vec<Column> {
@@ -87,6 +112,16 @@ pub(super) fn failure_policy(spec: &mut Value) {
         let Some(patterns) = present_mut(rule, "onPodConditions") else { continue };
         items_mut(patterns).iter_mut().for_each(|pattern| default_text(pattern, "status", "True"));
     }
+}
+
+/// `WarningsForJobSpec`; also of the job template of a cron job.
+pub(super) fn spec_warnings(spec: &Value, path: &Path) -> Vec<String> {
+    let mut told = Vec::new();
+    if text(&spec["completionMode"]) == "Indexed" && int(&spec["completions"]) > 100_000 && int(&spec["parallelism"]) > 10_000 {
+        told.push(format!("{path}: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, Kubernetes might not be able to track completedIndexes when a big number of indexes fail"));
+    }
+    told.extend(super::warnings::of_template(&spec["template"], None, &path.child("template")));
+    told
 }
 
 /// `generateSelector`: labels unique to this job, on its template, and a selector of them. Labels that are there stay, and are refused by validation.
