@@ -40,7 +40,7 @@ impl Call<'_> {
         let mut response = if removed && !options.answer_object && !self.resource.answers_deleted_object() {
             let (item_name, uid) = outcome.identity();
             let details = Details { name: item_name, group: self.resource.group.clone(), kind: self.resource.plural.clone(), uid, ..Details::default() };
-            let status = Status { status: "Success".to_owned(), code: 200, details: Some(details), ..Status::failure(200, "", "") };
+            let status = Status { status: "Success".to_owned(), details: Some(details), ..Status::failure(0, "", "") };
             ApiResponse { warnings: Vec::new(), answer: Answer::Status(status) }
         } else {
             self.answer(200, outcome.item)
