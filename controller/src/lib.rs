@@ -33,8 +33,6 @@ pub mod world;
 
 pub use config::{Config, Timings};
 
-use std::future::Future;
-
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -58,21 +56,13 @@ impl Controllers {
         self.ready.subscribe()
     }
 
-    /// Runs until `shutdown` completes.
-    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
-        let stop = CancellationToken::new();
-        let guard = stop.clone().drop_guard();
-        let running = manager::run(self.config, stop.clone(), self.ready);
-        tokio::pin!(running, shutdown);
-        tokio::select! {
-            () = &mut running => return,
-            () = &mut shutdown => drop(guard),
-        }
-        running.await;
+    /// Runs until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        manager::run(self.config, stop, self.ready).await;
     }
 }
 
-/// Runs every controller until `shutdown` completes.
-pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send) {
-    Controllers::new(config).run(shutdown).await;
+/// Runs every controller until `stop`.
+pub async fn run(config: Config, stop: CancellationToken) {
+    Controllers::new(config).run(stop).await;
 }

@@ -5,6 +5,8 @@ pub mod progress;
 pub mod sets;
 pub mod size;
 pub mod template;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
