@@ -1,0 +1,143 @@
+//! `skiff up`: starts what is dead, adds nodes up to `--nodes`, and returns when every node is Ready.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use skiff_apiserver::pki::{Pki, Subject, write_kubeconfig};
+
+use super::files::Files;
+use super::services::{CONTROL_PLANE, command_line};
+use super::spec::{Asked, ClusterSpec, Runtime, Timings};
+use super::{process, wait};
+use crate::kubeconfig;
+
+/// The flags of `skiff up`; what is left out stays as it was.
+#[derive(Clone, Debug, Args)]
+pub struct UpArgs {
+    /// At least this many nodes [default: 3]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(0..=254))]
+    pub nodes: Option<u16>,
+    /// What runs containers [default: docker]
+    #[arg(long, value_enum)]
+    pub runtime: Option<Runtime>,
+    /// The API server's port [default: 6443]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    /// fast: a dead node's pods are replaced after seconds; kubernetes: after minutes [default: fast]
+    #[arg(long, value_enum)]
+    pub timings: Option<Timings>,
+    /// What each node says it has [default: what this machine has]
+    #[arg(long, value_name = "cpu=2,memory=2Gi,pods=110")]
+    pub node_capacity: Option<String>,
+    /// Leave the user's own kubeconfig alone
+    #[arg(long)]
+    pub no_kubeconfig: bool,
+}
+
+/// Brings the cluster up.
+pub async fn up(files: &Files, args: &UpArgs) -> Result<()> {
+    let begin = Instant::now();
+    let asked = Asked {
+        nodes: args.nodes.map(usize::from),
+        port: args.port,
+        runtime: args.runtime,
+        timings: args.timings,
+        node_capacity: args.node_capacity.clone(),
+    };
+    let old = ClusterSpec::read(&files.spec())?;
+    let new_id = uuid::Uuid::new_v4().simple().to_string()[..8].to_owned();
+    let spec = ClusterSpec::of(old.clone(), &asked, &new_id)?;
+    check(files, old.as_ref(), &spec)?;
+    if spec.runtime == Runtime::Docker {
+        skiff_agent::docker_reachable().await.map_err(|why| anyhow::anyhow!("{}", no_docker(&why.to_string())))?;
+    }
+    std::fs::create_dir_all(files.dir()).with_context(|| files.dir().display().to_string())?;
+    spec.write(&files.spec())?;
+    make_credentials(files, &spec)?;
+    start_dead(files, &spec)?;
+
+    let bar = wait::progress("starting the API server");
+    let api = wait::admin(files, spec.port)?;
+    let outcome = async {
+        wait::for_apiserver(files, &*api).await?;
+        wait::for_nodes(files, &spec, &*api, &bar).await
+    };
+    let outcome = outcome.await;
+    bar.finish_and_clear();
+    outcome?;
+
+    let merged = if files.is_default() && !args.no_kubeconfig { Some(kubeconfig::merge(&files.kubeconfig())?) } else { None };
+    print_next(files, &spec, merged, begin.elapsed());
+    Ok(())
+}
+
+/// What stands in the way, before anything is started or written.
+fn check(files: &Files, old: Option<&ClusterSpec>, spec: &ClusterSpec) -> Result<()> {
+    let apiserver_runs = process::running(files, "apiserver").is_some();
+    if let (true, Some(old)) = (apiserver_runs, old) {
+        if old.port != spec.port || old.timings != spec.timings {
+            bail!("the cluster runs with --port {} --timings {}: `skiff down` first", old.port, old.timings.as_str());
+        }
+    }
+    if !apiserver_runs && TcpListener::bind((Ipv4Addr::LOCALHOST, spec.port)).is_err() {
+        bail!("port {} of 127.0.0.1 is in use: is another cluster running? Choose another with --port", spec.port);
+    }
+    skiff_agent::parse_capacity(&spec.node_capacity).map_err(|why| anyhow::anyhow!("--node-capacity {}: {why}", spec.node_capacity))?;
+    Ok(())
+}
+
+fn no_docker(why: &str) -> String {
+    format!(
+        "Docker cannot be reached ({why}): install it (Debian, Ubuntu: `apt-get install docker.io`) and start it, \
+         or try skiff without containers: `skiff up --runtime sim`"
+    )
+}
+
+/// Every certificate that the cluster's processes need, before any of them starts.
+fn make_credentials(files: &Files, spec: &ClusterSpec) -> Result<()> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let pki = Pki::open(files.dir(), now)?;
+    let admin = pki.ensure(&Subject::admin())?;
+    pki.ensure(&Subject::scheduler())?;
+    pki.ensure(&Subject::controller())?;
+    for node in &spec.nodes {
+        pki.ensure(&Subject::node(&node.name))?;
+    }
+    write_kubeconfig(files.dir(), &format!("https://127.0.0.1:{}", spec.port), pki.ca_pem(), &admin)?;
+    Ok(())
+}
+
+/// Starts every service that does not run.
+pub fn start_dead(files: &Files, spec: &ClusterSpec) -> Result<()> {
+    let control_plane = CONTROL_PLANE.iter().map(|service| (*service).to_owned());
+    for service in control_plane.chain(spec.agent_services()) {
+        if process::running(files, &service).is_none() {
+            process::start(files, &service, &command_line(files, spec, &service))?;
+        }
+    }
+    Ok(())
+}
+
+fn print_next(files: &Files, spec: &ClusterSpec, merged: Option<PathBuf>, took: Duration) {
+    let names: Vec<&str> = spec.nodes.iter().map(|node| node.name.as_str()).collect();
+    let nodes = match names.as_slice() {
+        [] => "no nodes".to_owned(),
+        [one] => format!("{one} Ready"),
+        [first, .., last] => format!("{first} … {last} Ready"),
+    };
+    println!("skiff is up at https://127.0.0.1:{} ({nodes}, {} runtime) after {:.1} s.", spec.port, spec.runtime.as_str(), took.as_secs_f64());
+    match merged {
+        Some(path) => println!("kubectl's context is now `skiff` ({}).", path.display()),
+        None => println!("export KUBECONFIG={}", files.kubeconfig().display()),
+    }
+    println!();
+    println!("Try:  kubectl apply -f examples/web.yaml");
+    println!("      kubectl get pods -o wide -w");
+    if let Some(node) = names.get(1).or(names.first()) {
+        println!("      skiff node kill {node}        # and watch it heal; then: skiff node start {node}");
+    }
+    println!("      skiff status; skiff down");
+}
