@@ -7,6 +7,7 @@
 pub mod addresses;
 pub mod admit;
 pub mod agent;
+pub mod capacity;
 pub mod clock;
 pub mod config;
 pub mod directory;

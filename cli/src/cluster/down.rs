@@ -1,5 +1,6 @@
 //! `skiff down`: ends the cluster's processes and containers; `--purge` forgets the cluster, too.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -36,7 +37,7 @@ pub async fn down(files: &Files, purge: bool) -> Result<()> {
         process::stop(files, service, PATIENCE)?;
     }
     if let Some(spec) = spec.filter(|spec| spec.runtime == Runtime::Docker) {
-        skiff_agent::remove_cluster(&spec.id).await.context("removing the cluster's containers and network")?;
+        skiff_agent::runtime::docker::clean::remove_cluster(&spec.id).await.context("removing the cluster's containers and network")?;
     }
     if purge {
         forget(files)?;
@@ -53,7 +54,7 @@ fn forget(files: &Files) -> Result<()> {
         kubeconfig::unmerge()?;
     }
     for dir in ["pki", "store", "run", "log", "nodes"] {
-        skiff_agent::unmount_below(&files.dir().join(dir))?;
+        unmount_below(&files.dir().join(dir))?;
         ignore_missing(std::fs::remove_dir_all(files.dir().join(dir)))?;
     }
     for file in [files.spec(), files.kubeconfig()] {
@@ -61,6 +62,18 @@ fn forget(files: &Files) -> Result<()> {
     }
     // Fails where the user keeps something else there, which is theirs.
     std::fs::remove_dir(files.dir()).ok();
+    Ok(())
+}
+
+/// Unmounts what pods have mounted below a folder (emptyDirs in memory), deepest first.
+fn unmount_below(dir: &Path) -> Result<()> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").context("/proc/self/mounts")?;
+    let mut below: Vec<&str> = mounts.lines().filter_map(|line| line.split(' ').nth(1)).filter(|place| Path::new(place).starts_with(dir)).collect();
+    below.sort_by_key(|place| std::cmp::Reverse(place.len()));
+    for place in below {
+        let status = std::process::Command::new("umount").arg(place).status().context("umount")?;
+        anyhow::ensure!(status.success(), "{place} cannot be unmounted");
+    }
     Ok(())
 }
 

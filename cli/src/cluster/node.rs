@@ -133,7 +133,7 @@ async fn delete(files: &Files, mut spec: ClusterSpec, name: &str) -> Result<()> 
 
 async fn remove_containers(spec: &ClusterSpec, name: &str) -> Result<()> {
     match spec.runtime {
-        Runtime::Docker => skiff_agent::remove_node(&spec.id, name).await.with_context(|| format!("removing the containers of {name}")),
+        Runtime::Docker => skiff_agent::runtime::docker::clean::remove_node(&spec.id, name).await.with_context(|| format!("removing the containers of {name}")),
         Runtime::Sim => Ok(()),
     }
 }

@@ -52,7 +52,7 @@ pub async fn up(files: &Files, args: &UpArgs) -> Result<()> {
     let spec = ClusterSpec::of(old.clone(), &asked, &new_id)?;
     check(files, old.as_ref(), &spec)?;
     if spec.runtime == Runtime::Docker {
-        skiff_agent::docker_reachable().await.map_err(|why| anyhow::anyhow!("{}", no_docker(&why.to_string())))?;
+        skiff_agent::runtime::docker::clean::reachable().await.map_err(|why| anyhow::anyhow!("{}", no_docker(&why.to_string())))?;
     }
     std::fs::create_dir_all(files.dir()).with_context(|| files.dir().display().to_string())?;
     spec.write(&files.spec())?;
@@ -85,7 +85,7 @@ fn check(files: &Files, old: Option<&ClusterSpec>, spec: &ClusterSpec) -> Result
     if !apiserver_runs && TcpListener::bind((Ipv4Addr::LOCALHOST, spec.port)).is_err() {
         bail!("port {} of 127.0.0.1 is in use: is another cluster running? Choose another with --port", spec.port);
     }
-    skiff_agent::parse_capacity(&spec.node_capacity).map_err(|why| anyhow::anyhow!("--node-capacity {}: {why}", spec.node_capacity))?;
+    skiff_agent::capacity::parse(&spec.node_capacity).map_err(|why| anyhow::anyhow!("--node-capacity {}: {why}", spec.node_capacity))?;
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 //! around those pure parts: each method of [`Runtime`] is one or two calls of Docker's API.
 
 mod cache;
+pub mod clean;
 mod create;
 mod dial;
 mod error;
