@@ -6,21 +6,23 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use skiff_agent::capacity::Capacity;
+use skiff_agent::runtime::docker;
 use skiff_client::api::Api;
 use skiff_client::grpc::{Credentials, Grpc};
 use skiff_client::health::{self, Probes};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Runtime as Executor};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::cluster::files::Files;
-use crate::cluster::services::{ApiserverArgs, ControllerArgs, SchedulerArgs, server_of};
-use crate::cluster::spec::Timings;
+use crate::cluster::services::{AgentArgs, ApiserverArgs, ControllerArgs, SchedulerArgs, parse_node, server_of};
+use crate::cluster::spec::{NodeSpec, Runtime, Timings};
 use crate::logging;
 
 /// A runtime of this many threads; one is enough for whatever mostly waits.
-pub fn runtime(threads: usize) -> Result<Runtime> {
+pub fn runtime(threads: usize) -> Result<Executor> {
     let mut builder = if threads == 1 { Builder::new_current_thread() } else { Builder::new_multi_thread() };
     if threads > 1 {
         builder.worker_threads(threads);
@@ -100,4 +102,92 @@ pub async fn listen(files: &Files, service: &str, probes: Probes, stop: &Cancell
 pub fn write_address(files: &Files, service: &str, address: SocketAddr) -> Result<()> {
     std::fs::create_dir_all(files.run()).with_context(|| files.run().display().to_string())?;
     std::fs::write(files.addr(service), format!("{address}\n")).with_context(|| files.addr(service).display().to_string())
+}
+
+/// `skiff apiserver`
+pub fn apiserver(files: &Files, args: ApiserverArgs) -> Result<()> {
+    use skiff_apiserver::config::{Config, Timings as Patience};
+    serve(2, async move |log_level, stop| {
+        let timings = match args.timings {
+            Timings::Fast => Patience::Fast,
+            Timings::Kubernetes => Patience::Kubernetes,
+        };
+        let mut config = Config::new(files.dir().to_path_buf(), args.port, timings);
+        config.listen.extend(args.listen.iter().map(|address| SocketAddr::new(*address, args.port)));
+        config.set_log_level = Some(Box::new(move |text| log_level(text)));
+        let (sender, ready) = tokio::sync::oneshot::channel();
+        let told = async {
+            // Nothing is told where the server does not come up: its error is.
+            if let Ok(address) = ready.await {
+                write_address(files, "apiserver", address)?;
+                info!(%address, "ready");
+            }
+            Ok::<(), anyhow::Error>(())
+        };
+        let (served, told) = tokio::join!(skiff_apiserver::run::run(config, Some(sender), stop), told);
+        served?;
+        told
+    })
+}
+
+/// `skiff agent`
+pub fn agent(files: &Files, args: AgentArgs) -> Result<()> {
+    let service = if args.nodes.len() == 1 { "agent" } else { "agent-sim" };
+    let nodes = args.nodes.iter().map(|text| parse_node(text, service)).collect::<Result<Vec<_>>>()?;
+    anyhow::ensure!(nodes.len() == 1 || args.runtime == Runtime::Sim, "several nodes in one process need --runtime sim");
+    let capacity = skiff_agent::capacity::parse(&args.node_capacity).map_err(|why| anyhow::anyhow!("--node-capacity: {why}"))?;
+    serve(1, async move |log_level, stop| {
+        let name = if nodes.len() == 1 { format!("agent-{}", nodes[0].name) } else { "agent-sim".to_owned() };
+        listen(files, &name, Probes { set_log_level: log_level, ..Probes::none() }, &stop).await?;
+        let mut running = tokio::task::JoinSet::new();
+        for node in nodes {
+            let config = node_config(files, &args, &node, &capacity).await?;
+            running.spawn(skiff_agent::run(config, stop.clone()));
+        }
+        while let Some(ended) = running.join_next().await {
+            ended??;
+        }
+        Ok(())
+    })
+}
+
+async fn node_config(files: &Files, args: &AgentArgs, node: &NodeSpec, capacity: &Capacity) -> Result<skiff_agent::Config> {
+    let data_dir = files.node(&node.name);
+    let clock = skiff_agent::clock::Clock::system();
+    let (runtime, node_ip, pod_cidr): (Arc<dyn skiff_agent::runtime::Runtime>, _, _) = match args.runtime {
+        Runtime::Sim => {
+            let cluster = args.cluster.bytes().fold(0u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte)) % 200 + 20;
+            let sim = skiff_agent::runtime::sim::Sim::new(clock.clone());
+            (Arc::new(sim), Ipv4Addr::new(127, cluster, 0, node.index), (Ipv4Addr::new(10, cluster, node.index, 0), 24))
+        }
+        Runtime::Docker => {
+            let docker = docker::connect().await.context("Docker")?;
+            let bridge = docker::network::ensure_bridge(&docker, &args.cluster).await.context("the cluster's network")?;
+            let address = bridge.node_address(node.index);
+            bridge.add_address(address).await.map_err(|why| anyhow::anyhow!("the node's address {address}: {why}"))?;
+            let owner = docker::DockerConfig { cluster: args.cluster.clone(), node: node.name.clone(), network: bridge.network.clone(), address: Some(address) };
+            let runtime = docker::DockerRuntime::connect(owner).await.context("Docker")?;
+            (Arc::new(runtime), address, (Ipv4Addr::new(10, bridge.second_byte, node.index, 0), 24))
+        }
+    };
+    let mut all = skiff_agent::capacity::of_machine(&data_dir);
+    all.extend(capacity.clone());
+    Ok(skiff_agent::Config {
+        api: connect(files, args.server.clone(), &node.name)?,
+        serve: Some((SocketAddr::from((node_ip, 0)), Credentials::of(&files.pki(), &node.name))),
+        node_name: node.name.clone(),
+        runtime,
+        data_dir,
+        node_ip,
+        pod_cidr,
+        capacity: all,
+        labels: std::collections::BTreeMap::new(),
+        timings: match args.timings {
+            Timings::Fast => skiff_agent::Timings::FAST,
+            Timings::Kubernetes => skiff_agent::Timings::KUBERNETES,
+        },
+        cluster_dns: None,
+        cluster_domain: "cluster.local".to_owned(),
+        clock,
+    })
 }
