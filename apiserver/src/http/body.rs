@@ -1,12 +1,14 @@
 //! The body of an answer: bytes shared with the store wherever possible, copied only into the chunks that are sent.
 
 use std::collections::VecDeque;
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use futures::stream::BoxStream;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// What a transport reports where it cannot go on.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -23,7 +25,27 @@ pub enum Body {
     /// Whatever comes, sent at once: a watch, a log, a proxied answer.
     Stream(BoxStream<'static, Result<Bytes, BoxError>>),
     /// An answer of the gRPC service.
-    Grpc(tonic::body::Body),
+    Grpc(Grpc),
+}
+
+/// An answer of the gRPC service, which a server that stops breaks off where it would go on waiting: a watch.
+pub struct Grpc {
+    body: tonic::body::Body,
+    stop: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl Grpc {
+    /// `body` until `stop`.
+    pub fn new(body: tonic::body::Body, stop: &CancellationToken) -> Self {
+        Self { body, stop: Box::pin(stop.clone().cancelled_owned()) }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match Pin::new(&mut self.body).poll_frame(context) {
+            Poll::Ready(next) => Poll::Ready(next.map(|frame| frame.map_err(Into::into))),
+            Poll::Pending => self.stop.as_mut().poll(context).map(|()| Some(Err("the server stops".into()))),
+        }
+    }
 }
 
 /// Pieces in order.
@@ -78,7 +100,7 @@ impl HttpBody for Body {
             Self::Empty => Poll::Ready(None),
             Self::Parts(parts) => Poll::Ready(parts.next().map(|chunk| Ok(Frame::data(chunk)))),
             Self::Stream(stream) => stream.as_mut().poll_next(context).map(|next| next.map(|chunk| chunk.map(Frame::data))),
-            Self::Grpc(body) => Pin::new(body).poll_frame(context).map(|next| next.map(|frame| frame.map_err(Into::into))),
+            Self::Grpc(grpc) => grpc.poll(context),
         }
     }
 
@@ -87,7 +109,7 @@ impl HttpBody for Body {
             Self::Empty => true,
             Self::Parts(parts) => parts.left == 0,
             Self::Stream(_) => false,
-            Self::Grpc(body) => body.is_end_stream(),
+            Self::Grpc(grpc) => grpc.body.is_end_stream(),
         }
     }
 
@@ -96,7 +118,7 @@ impl HttpBody for Body {
             Self::Empty => SizeHint::with_exact(0),
             Self::Parts(parts) => SizeHint::with_exact(parts.left as u64),
             Self::Stream(_) => SizeHint::default(),
-            Self::Grpc(body) => body.size_hint(),
+            Self::Grpc(grpc) => grpc.body.size_hint(),
         }
     }
 }

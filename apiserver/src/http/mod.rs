@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use futures::StreamExt;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, Request, Response};
@@ -33,9 +34,10 @@ use hyper::body::{Body as _, Incoming};
 use rustls_pki_types::CertificateDer;
 use skiff_proto::identity::UserInfo;
 use skiff_proto::status::Status;
+use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use self::body::Body;
+use self::body::{Body, Grpc};
 use self::metrics::Metrics;
 use self::negotiate::{Encoding, Shape, Wanted};
 use self::query::Query;
@@ -43,7 +45,7 @@ use self::request_info::Target;
 use self::respond::{Style, refuse, respond};
 use self::table::Include;
 use crate::auth::Authenticator;
-use crate::dispatch::{Answer, ApiRequest, RequestInfo, Server};
+use crate::dispatch::{Answer, ApiRequest, ApiResponse, RequestInfo, Server};
 use crate::error::failure;
 use crate::registry::options::Options;
 
@@ -68,6 +70,8 @@ pub struct Edge {
     pub metrics: Metrics,
     /// Changes what is logged.
     pub set_log_level: SetLogLevel,
+    /// The order to stop: watches end with it.
+    pub stop: CancellationToken,
 }
 
 /// Changes what is logged: takes a filter's text; an error is a sentence.
@@ -115,7 +119,7 @@ impl Edge {
     async fn answer_grpc(&self, user: UserInfo, mut request: Request<Incoming>) -> Response<Body> {
         request.extensions_mut().insert(user);
         match self.grpc.clone().call(request).await {
-            Ok(response) => response.map(Body::Grpc),
+            Ok(response) => response.map(|body| Body::Grpc(Grpc::new(body, &self.stop))),
             Err(never) => match never {},
         }
     }
@@ -169,10 +173,10 @@ impl Edge {
             Err(status) => Err(status),
         };
         match (outcome, incoming) {
-            (Ok((response, style)), None) => respond(response, style),
+            (Ok((response, style)), None) => respond(self.until_stopped(response), style),
             (Ok((response, style)), Some(incoming)) => match response.answer {
                 Answer::Connect { item, .. } => connect::answer(self, &item, &info, &asked, &mut parts, incoming).await,
-                answer => respond(crate::dispatch::ApiResponse { warnings: response.warnings, answer }, style),
+                answer => respond(ApiResponse { warnings: response.warnings, answer }, style),
             },
             (Err(status), _) => self.refuse_resource(&status, &info, wanted.encoding),
         }
@@ -186,7 +190,7 @@ impl Edge {
         body: Bytes,
         query: &Query,
         mut style: Style,
-    ) -> Result<(crate::dispatch::ApiResponse, Style), Status> {
+    ) -> Result<(ApiResponse, Style), Status> {
         let options = Options::from_query(&info, parts.uri.query().unwrap_or_default())?;
         if matches!(style.wanted.shape, Shape::Table(_)) {
             style.include = Include::parse(query.get("includeObject"))?;
@@ -195,6 +199,15 @@ impl Edge {
         let request = ApiRequest { user, info, options, content_type: text(CONTENT_TYPE), user_agent: text(USER_AGENT), body };
         let response = self.server.handle(request).await?;
         Ok((response, style))
+    }
+
+    /// A watch would hold a server that stops.
+    fn until_stopped(&self, mut response: ApiResponse) -> ApiResponse {
+        if let Answer::Watch { resource, gvk, events } = response.answer {
+            let events = events.take_until(self.stop.clone().cancelled_owned()).boxed();
+            response.answer = Answer::Watch { resource, gvk, events };
+        }
+        response
     }
 
     /// A refusal; of a group that nobody serves, in the words of Go's router.

@@ -159,7 +159,12 @@ fn version() -> Value {
 
 /// `/openapi/v2`, `/openapi/v3` and what its index names. A document asked for by its hash may be kept for ever.
 fn openapi(resources: &Resources, rest: &[&str], query: &Query) -> Response<Body> {
-    let Some(bytes) = resources.openapi(&rest.join("/")) else { return not_found() };
+    let Some(bytes) = resources.openapi(&rest.join("/")) else {
+        // the handler of `/openapi/v3/…` writes the code and nothing else
+        let mut answer = Response::new(Body::Empty);
+        *answer.status_mut() = http::StatusCode::NOT_FOUND;
+        return answer;
+    };
     let mut answer = reply(200, "application/json", Body::full(bytes));
     let headers = answer.headers_mut();
     let hash = crate::schema::openapi::hash();

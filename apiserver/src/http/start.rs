@@ -91,6 +91,7 @@ pub async fn serve(
         grpc,
         metrics: Metrics::default(),
         set_log_level,
+        stop: stop.clone(),
     };
     server::serve(listeners, Arc::new(tls::server(&trust.serving)?), Arc::new(edge), stop).await;
     Ok(())

@@ -22,7 +22,9 @@ const PROTOCOLS: [&str; 2] = ["binary.k8s.io", "base64.binary.k8s.io"];
 pub async fn answer(edge: &Edge, pod: &Pod, query: &Query, parts: &mut Parts) -> Result<Response<Body>, Status> {
     let request = log_request(pod, query, now())?;
     if pod.node.is_empty() {
-        return Ok(reply(204, "text/plain", Body::Empty)); // nothing has run yet
+        let mut answer = Response::new(Body::Empty); // nothing has run yet
+        *answer.status_mut() = http::StatusCode::NO_CONTENT;
+        return Ok(answer);
     }
     let mut node = edge.nodes.client(&edge.server, &pod.node).await?;
     let chunks = node.logs(request).await.map_err(|told| refusal(&pod.name, told))?.into_inner();
