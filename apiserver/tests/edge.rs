@@ -1,5 +1,7 @@
 //! What a client sees of the edge itself: identities, limits, encodings, watches, many streams on one connection, and the end of a server.
 
+#![allow(clippy::unwrap_used)] // what a test unwraps, it asserts; the exemption for tests does not reach their helpers
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,6 +3,8 @@
 //!
 //! Where there is no `kubectl` these tests say so and pass: the unit tests beside the code cover what is decided.
 
+#![allow(clippy::unwrap_used)] // what a test unwraps, it asserts; the exemption for tests does not reach their helpers
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
