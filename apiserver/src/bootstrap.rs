@@ -11,6 +11,7 @@ use skiff_proto::status::Status;
 
 use crate::dispatch::{ApiRequest, RequestInfo, Server, Verb};
 use crate::registry::options::Options;
+use crate::store::Key;
 
 /// First address of the Service range.
 pub const KUBERNETES_SERVICE_IP: &str = "10.96.0.1";
@@ -53,7 +54,13 @@ pub async fn bootstrap(server: &Server, port: u16) -> Result<(), Status> {
     create(server, rbac, "v1", "clusterrolebindings", "", binding).await
 }
 
+/// Creates an object unless there is one of its name: what somebody changed since the first start stays changed.
 async fn create(server: &Server, group: &str, version: &str, resource: &str, namespace: &str, object: Value) -> Result<(), Status> {
+    let qualified = if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    if server.store.get(&Key { resource: qualified.into(), namespace: namespace.into(), name: name.into() }).is_some() {
+        return Ok(());
+    }
     let request = ApiRequest {
         user: UserInfo::new("system:apiserver", &[UserInfo::MASTERS]),
         info: RequestInfo {

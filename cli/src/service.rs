@@ -56,7 +56,7 @@ pub fn controller(files: &Files, args: ControllerArgs) -> Result<()> {
         let readiness = controllers.readiness();
         let ready = Arc::new(move || readiness.borrow().clone());
         listen(files, "controller", Probes { ready, set_log_level: log_level, ..Probes::none() }, &stop).await?;
-        controllers.run(stop.cancelled_owned()).await;
+        controllers.run(stop).await;
         Ok(())
     })
 }
