@@ -31,7 +31,11 @@ pub async fn bootstrap(server: &Server, port: u16) -> Result<(), Status> {
     });
     create(server, "", "v1", "services", "default", service).await?;
     let classes = [
-        ("system-cluster-critical", 2_000_000_000_i64, "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary."),
+        (
+            "system-cluster-critical",
+            2_000_000_000_i64,
+            "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+        ),
         ("system-node-critical", 2_000_001_000, "Used for system critical pods that must not be moved from their current node."),
     ];
     for (name, value, description) in classes {

@@ -2,12 +2,13 @@
 //!
 //! A strategy ([`crate::registry::strategy`]) looks at one object; a plugin may look into the store. Order, as in
 //! `pkg/kubeapiserver/options/plugins.go`: [`lifecycle`] (namespaces), [`node`] (a node writes only its own), [`pod`] (priority, default
-//! tolerations, runtime class, taints of a new node); [`service`] allocates addresses and ports while an object is being written.
+//! tolerations, runtime class, taints of a new node), [`storage`] (protection while in use, default class); [`service`] allocates addresses and ports while an object is being written.
 
 pub mod lifecycle;
 pub mod node;
 pub mod pod;
 pub mod service;
+pub mod storage;
 
 use serde_json::Value;
 use skiff_proto::status::Status;
@@ -37,6 +38,19 @@ impl Admission {
             "pods" => pod::create(self, call, object),
             "nodes" => {
                 pod::taint_new_node(object);
+                Ok(())
+            }
+            "persistentvolumeclaims" => {
+                storage::protect(object, "kubernetes.io/pvc-protection");
+                storage::default_class(&call.server.store, object);
+                Ok(())
+            }
+            "persistentvolumes" => {
+                storage::protect(object, "kubernetes.io/pv-protection");
+                Ok(())
+            }
+            "volumeattributesclasses.storage.k8s.io" => {
+                storage::protect(object, "kubernetes.io/vac-protection");
                 Ok(())
             }
             _ => Ok(()), // nothing to fill in

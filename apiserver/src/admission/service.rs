@@ -172,6 +172,11 @@ fn ports(service: &Value) -> Vec<u16> {
     all.filter(|port| *port != 0).filter_map(|port| u16::try_from(port).ok()).collect()
 }
 
+/// The ports to change (indexing to change would make a list of a Service that has none).
+fn ports_mut(service: &mut Value) -> impl Iterator<Item = &mut Value> {
+    service.get_mut("spec").and_then(|spec| spec.get_mut("ports")).and_then(Value::as_array_mut).into_iter().flatten()
+}
+
 /// `patchAllocatedValues`: a client that sends its manifest again need not know what was allocated.
 fn keep_allocated(service: &mut Value, old: &Value) {
     if !is_external_name(service) && !is_external_name(old) {
@@ -185,7 +190,7 @@ fn keep_allocated(service: &mut Value, old: &Value) {
         let numbers =
             |of: &Value| -> BTreeSet<i64> { items(&of["spec"]["ports"]).iter().map(|port| int(&port["nodePort"])).filter(|port| *port != 0).collect() };
         let used: BTreeSet<i64> = numbers(old).intersection(&numbers(service)).copied().collect();
-        for port in service["spec"]["ports"].as_array_mut().into_iter().flatten() {
+        for port in ports_mut(service) {
             if int(&port["nodePort"]) != 0 {
                 continue;
             }
@@ -338,7 +343,7 @@ fn node_ports(taken: &mut Taken, service: &mut Value, old: Option<&Value>, claim
         let finds = needs_node_ports(service);
         let requested: Vec<(i64, i64)> = items(&service["spec"]["ports"]).iter().map(|port| (int(&port["port"]), int(&port["nodePort"]))).collect();
         let mut given: Vec<(i64, u16)> = Vec::new();
-        for (index, port) in service["spec"]["ports"].as_array_mut().into_iter().flatten().enumerate() {
+        for (index, port) in ports_mut(service).enumerate() {
             let number = int(&port["port"]);
             let mut wanted = int(&port["nodePort"]);
             if wanted == 0 && !finds {

@@ -70,6 +70,7 @@ impl<'a> Call<'a> {
             version: self.version().to_owned(),
             subresource: self.request.info.subresource.clone(),
             user: self.request.user.name.clone(),
+            groups: self.request.user.groups.clone(),
         }
     }
 

@@ -276,7 +276,14 @@ impl Call<'_> {
             let warning = "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning";
             warnings.push(warning.to_owned());
         }
-        let mut finalizers: Vec<String> = had.iter().filter(|one| !matches!(one.as_str(), "orphan" | "foregroundDeletion")).cloned().collect();
+        let in_use = || crate::admission::storage::in_use(self, old);
+        let kept = |one: &&String| match one.as_str() {
+            "orphan" | "foregroundDeletion" => false,
+            // What the protection controllers would do a moment later, as nothing uses the object.
+            "kubernetes.io/pvc-protection" | "kubernetes.io/pv-protection" | "kubernetes.io/vac-protection" => in_use(),
+            _ => true, // somebody's own
+        };
+        let mut finalizers: Vec<String> = had.iter().filter(kept).cloned().collect();
         if orphan {
             finalizers.push("orphan".to_owned());
         }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::error::FieldError;
 
 /// What a hook may know besides the object. No I/O, no clock: `now` is passed in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Context {
     /// RFC 3339, seconds: `2026-01-02T03:04:05Z`.
     pub now: String,
@@ -19,6 +19,8 @@ pub struct Context {
     pub subresource: String,
     /// Name of the caller.
     pub user: String,
+    /// Groups of the caller.
+    pub groups: Vec<String>,
 }
 
 /// One column of `kubectl get`.

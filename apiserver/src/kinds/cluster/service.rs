@@ -26,7 +26,7 @@ impl Strategy for Service {
             }
             _ => {} // refused by validation, or complete
         }
-        for port in spec["ports"].as_array_mut().into_iter().flatten() {
+        for port in super::small::each(spec, "ports") {
             default_text(port, "protocol", "TCP");
             if port["targetPort"].is_null() || port["targetPort"] == 0 || port["targetPort"] == "" {
                 port["targetPort"] = port["port"].clone();
@@ -129,9 +129,10 @@ fn drop_type_dependent(object: &mut Value, old: &Value) {
         clear(new, &["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"]);
     }
     if needs_node_ports(had) && !needs_node_ports(new) {
-        let numbers = |spec: &Value| items(&spec["ports"]).iter().map(|port| int(&port["nodePort"])).filter(|port| *port != 0).collect::<std::collections::BTreeSet<_>>();
+        let numbers =
+            |spec: &Value| items(&spec["ports"]).iter().map(|port| int(&port["nodePort"])).filter(|port| *port != 0).collect::<std::collections::BTreeSet<_>>();
         if numbers(new).is_subset(&numbers(had)) {
-            for port in new["ports"].as_array_mut().into_iter().flatten() {
+            for port in super::small::each(new, "ports") {
                 remove(port, "nodePort");
             }
         }

@@ -189,7 +189,7 @@ mod tests {
     fn a_new_job_selects_its_own_pods() {
         let mut job = json!({"metadata": {"name": "j", "uid": "u"}, "spec": {"template": {"spec": {"containers": []}}}});
         Job.default(&mut job);
-        let context = Context { now: String::new(), version: "v1".into(), subresource: String::new(), user: String::new() };
+        let context = Context { version: "v1".into(), ..Context::default() };
         Job.prepare_for_create(&mut job, &context);
         assert_eq!(job["spec"]["selector"], json!({"matchLabels": {"batch.kubernetes.io/controller-uid": "u"}}));
         assert_eq!(job["metadata"]["labels"]["job-name"], "j");

@@ -33,7 +33,10 @@ pub fn update(pod: &mut Value, old: &Value, subresource: &str) {
         "ephemeralcontainers" => {
             let containers = pod["spec"].get("ephemeralContainers").cloned();
             keep_all_but_metadata(pod, old);
-            put(pod, "ephemeralContainers", containers);
+            match containers {
+                Some(_) => put(pod, "ephemeralContainers", containers),
+                None => drop(present_mut(pod, "spec").map(|spec| remove(spec, "ephemeralContainers"))), // which validation refuses
+            }
         }
         "resize" => resize(pod, old),
         _ => {}
