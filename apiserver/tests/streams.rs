@@ -12,7 +12,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt};
+use futures::{SinkExt, Stream, StreamExt};
 use skiff_apiserver::config::{Config, Timings};
 use skiff_apiserver::pki::{Pki, Subject};
 use skiff_proto::v1;
@@ -20,6 +20,7 @@ use skiff_proto::v1::node_server::{Node, NodeServer};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -103,6 +104,7 @@ async fn run(mut inputs: Streaming<v1::ExecInput>) -> Result<Response<Chunks<v1:
 
 struct Cluster {
     data: PathBuf,
+    address: SocketAddr,
     stop: CancellationToken,
 }
 
@@ -123,17 +125,17 @@ impl Cluster {
         let config = Config::new(data.clone(), 0, Timings::Kubernetes);
         let stopped = stop.clone();
         tokio::spawn(async move { skiff_apiserver::run(config, Some(ready), stopped).await.unwrap() });
-        address.await.unwrap();
-        let cluster = Self { data, stop };
+        let address = address.await.unwrap();
+        let cluster = Self { data, address, stop };
         let agent = cluster.agent().await;
         cluster
-            .apply(&format!(
-                r#"{{"apiVersion":"v1","kind":"List","items":[
-            {{"apiVersion":"v1","kind":"Namespace","metadata":{{"name":"t"}}}},
-            {{"apiVersion":"v1","kind":"Node","metadata":{{"name":"node-1"}}}},
-            {{"apiVersion":"v1","kind":"Pod","metadata":{{"name":"p","namespace":"t"}},"spec":{{"nodeName":"node-1",
-              "containers":[{{"name":"a","image":"i","ports":[{{"containerPort":8080}}]}},{{"name":"b","image":"i"}}]}}}}]}}"#
-            ))
+            .apply(
+                r#"{"apiVersion":"v1","kind":"List","items":[
+            {"apiVersion":"v1","kind":"Namespace","metadata":{"name":"t"}},
+            {"apiVersion":"v1","kind":"Node","metadata":{"name":"node-1"}},
+            {"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","namespace":"t"},"spec":{"nodeName":"node-1",
+              "containers":[{"name":"a","image":"i","ports":[{"containerPort":8080}]},{"name":"b","image":"i"}]}}]}"#,
+            )
             .await;
         let node = format!(
             r#"{{"status":{{"addresses":[{{"type":"InternalIP","address":"127.0.0.1"}}],"daemonEndpoints":{{"kubeletEndpoint":{{"Port":{}}}}}}}}}"#,
@@ -182,6 +184,33 @@ impl Cluster {
         let (code, stdout, stderr) = self.kubectl_with(arguments, "").await;
         assert_eq!(code, 0, "kubectl {arguments:?}: {stderr}");
         stdout
+    }
+
+    /// The messages that a WebSocket of the pod gives: all of them, or so many, after `hello` was sent on channel 0.
+    async fn websocket(&self, path: &str, protocol: &str, wanted: usize) -> Vec<Vec<u8>> {
+        let pki = Pki::open(&self.data, u64::try_from(skiff_apiserver::http::now()).unwrap()).unwrap();
+        let mut tls = skiff_apiserver::tls::client(pki.ca_pem(), &pki.ensure(&Subject::admin()).unwrap()).unwrap();
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let socket = TcpStream::connect(self.address).await.unwrap();
+        let stream = tokio_rustls::TlsConnector::from(Arc::new(tls)).connect("localhost".try_into().unwrap(), socket).await.unwrap();
+        let mut request = format!("wss://localhost/api/v1/namespaces/t/pods/p/{path}").into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", protocol.parse().unwrap());
+        let (mut socket, answer) = tokio_tungstenite::client_async(request, stream).await.unwrap();
+        assert_eq!(answer.headers()["sec-websocket-protocol"], protocol);
+        if wanted > 0 {
+            socket.send(tokio_tungstenite::tungstenite::Message::binary(b"\x00hello".to_vec())).await.unwrap();
+        }
+        let mut heard = Vec::new();
+        while let Some(Ok(message)) = tokio::time::timeout(Duration::from_secs(30), socket.next()).await.expect("a message") {
+            if message.is_close() {
+                break;
+            }
+            heard.push(message.into_data().to_vec());
+            if heard.len() == wanted {
+                break;
+            }
+        }
+        heard
     }
 
     async fn apply(&self, manifest: &str) {
@@ -323,6 +352,23 @@ async fn pods_are_reached_through_the_proxy() {
     assert_eq!(cluster.kubectl(&["get", "--raw", &path("")]).await, "GET / HTTP/1.1", "after a redirect to the path with a slash");
     let (_, _, told) = cluster.kubectl_with(&["get", "--raw", "/api/v1/namespaces/t/pods/p:1/proxy/"], "").await;
     assert_eq!(told, format!("Error from server (ServiceUnavailable): error trying to reach service: dial tcp {address}:1: connect: connection refused\n"));
+}
+
+/// The conformance suite and the Python client speak WebSockets by themselves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn websockets_without_kubectl() {
+    if !has_kubectl() {
+        return; // it makes the objects
+    }
+    let cluster = Cluster::start("websocket").await;
+    let heard = cluster.websocket("exec?container=a&command=hello&stdout=1&stderr=1", "channel.k8s.io", 0).await;
+    assert_eq!(heard, [b"\x01hello\n".to_vec(), b"\x02oh\n".to_vec(), b"\x03".to_vec()]);
+    let heard = cluster.websocket("log?container=b", "binary.k8s.io", 0).await;
+    assert_eq!(heard.concat(), b"line 1 of b\nline 2 of b\nline 3 of b\n");
+    let heard = cluster.websocket("exec?container=a&command=exit&command=7&stdout=1", "v4.base64.channel.k8s.io", 0).await;
+    assert!(heard[0].starts_with(b"3"), "{heard:?}");
+    let heard = cluster.websocket("portforward?ports=8080", "v4.channel.k8s.io", 3).await;
+    assert_eq!(heard, [b"\x00\x90\x1f".to_vec(), b"\x01\x90\x1f".to_vec(), b"\x00HELLO".to_vec()]);
 }
 
 /// The address that this machine would send from, if it has one besides loopback.

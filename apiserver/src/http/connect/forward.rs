@@ -1,4 +1,5 @@
 //! `kubectl port-forward`: SPDY streams, inside a WebSocket or after an upgrade; each pair of them is one connection into the pod.
+//! Other clients (the Python one) use a WebSocket's numbered channels instead: two a port, and one connection each.
 //!
 //! See `kubelet/pkg/cri/streaming/portforward/httpstream.go` and `apiserver/pkg/util/proxy/websocket.go` (the tunnel).
 
@@ -22,26 +23,38 @@ use tonic::transport::Channel;
 use super::spdy;
 use super::target::Pod;
 use super::upgrade::{self, Kind};
-use super::websocket;
+use super::websocket::{self, Channels};
+use crate::error::failure;
 use crate::http::Edge;
 use crate::http::body::Body;
+use crate::http::query::Query;
 
 /// The tunnel's subprotocol (`portforward.WebsocketsSPDYTunnelingPortForwardV1`).
 const TUNNEL: &str = "SPDY/3.1+portforward.k8s.io";
 const STREAMS: &str = "portforward.k8s.io";
+/// The subprotocols of numbered channels.
+const CHANNELS: [&str; 2] = ["v4.channel.k8s.io", "v4.base64.channel.k8s.io"];
 /// Bytes between the WebSocket and the SPDY inside it.
 const BUFFER: usize = 64 * 1024;
 /// Messages that wait for the agent.
 const QUEUE: usize = 16;
+/// Ports of one WebSocket: channels are numbered by a byte.
+const MAX_PORTS: usize = 127;
 /// Connections whose second stream has not come.
 const MAX_HALVES: usize = 256;
 
 /// Answers with the upgrade.
-pub async fn answer(edge: &Edge, pod: &Pod, parts: &mut Parts) -> Result<Response<Body>, Status> {
+pub async fn answer(edge: &Edge, pod: &Pod, query: &Query, parts: &mut Parts) -> Result<Response<Body>, Status> {
     let kind = upgrade::kind(parts)?;
     let node = edge.nodes.client(&edge.server, pod.node()?).await?;
     let forwarder = Arc::new(Forwarder { node, pod: pod.clone() });
     match kind {
+        Kind::WebSocket if !websocket::offered(parts).iter().any(|one| one == TUNNEL) => {
+            let ports = ports(query)?;
+            let upgrade = websocket::upgrade(parts, &CHANNELS)?;
+            let channels = Channels::of(&upgrade.protocol);
+            Ok(upgrade.start(move |socket| over_channels(forwarder, socket, channels, ports)))
+        }
         Kind::WebSocket => {
             let upgrade = websocket::upgrade(parts, &[TUNNEL])?;
             Ok(upgrade.start(move |socket| async move {
@@ -83,6 +96,94 @@ async fn tunnel(socket: WebSocket, outside: DuplexStream) {
     }
 }
 
+/// The `ports` of the query: `80,443`, or several times one.
+fn ports(query: &Query) -> Result<Vec<u16>, Status> {
+    let ports = query.all("ports").flat_map(|list| list.split(',')).map(|text| {
+        let port = text.trim().parse::<u16>().ok().filter(|port| *port > 0);
+        port.ok_or_else(|| failure::bad_request(format!("unable to parse {text:?} as a port")))
+    });
+    let ports: Vec<u16> = ports.collect::<Result<_, _>>()?;
+    if ports.is_empty() || ports.len() > MAX_PORTS {
+        return Err(failure::bad_request("query parameter \"ports\" is required"));
+    }
+    Ok(ports)
+}
+
+/// Two channels a port, data and errors, each begun by the port's number in two bytes, the lower first.
+/// See `kubelet/pkg/cri/streaming/portforward/websocket.go`.
+async fn over_channels(forwarder: Arc<Forwarder>, socket: WebSocket, channels: Channels, ports: Vec<u16>) {
+    let (mut sink, mut stream) = socket.split();
+    let (outwards, mut queue) = mpsc::channel::<Message>(QUEUE);
+    let mut inputs = Vec::new();
+    for (port, data_channel) in ports.into_iter().zip((0u8..).step_by(2)) {
+        let (sender, input) = mpsc::channel(QUEUE);
+        inputs.push(sender);
+        let (forwarder, outwards) = (forwarder.clone(), outwards.clone());
+        tokio::spawn(async move {
+            for channel in [data_channel, data_channel + 1] {
+                if outwards.send(channels.message(channel, &port.to_le_bytes())).await.is_err() {
+                    return;
+                }
+            }
+            let back = Back::Channel { number: data_channel, channels, outwards: outwards.clone() };
+            if let Err(why) = forwarder.copy(port.into(), input, back).await {
+                let told = channels.message(data_channel + 1, forwarder.sentence(port.into(), &why).as_bytes());
+                let _ = outwards.send(told).await; // a client that is gone needs no reason
+            }
+        });
+    }
+    drop(outwards);
+    let hearing = async {
+        while let Some(Ok(message)) = stream.next().await {
+            let Some((channel, data)) = channels.read(message) else { continue };
+            if let Some(input) = inputs.get(usize::from(channel / 2)).filter(|_| channel % 2 == 0)
+                && input.send(data).await.is_err()
+            {
+                tracing::debug!(channel, "the pod has closed a forwarded connection");
+            }
+        }
+    };
+    let telling = async {
+        while let Some(message) = queue.recv().await {
+            if sink.send(message).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = hearing => {}
+        () = telling => {}
+    }
+    if let Ok(socket) = stream.reunite(sink) {
+        websocket::close(socket).await;
+    }
+}
+
+/// The way back to the client of one connection.
+enum Back {
+    /// A SPDY stream.
+    Stream(spdy::Output),
+    /// A numbered channel.
+    Channel {
+        /// Its number.
+        number: u8,
+        /// How it is written.
+        channels: Channels,
+        /// What the WebSocket sends.
+        outwards: mpsc::Sender<Message>,
+    },
+}
+
+impl Back {
+    /// Sends data; false: the client is gone.
+    async fn write(&self, data: &[u8]) -> bool {
+        match self {
+            Self::Stream(output) => output.write(data).await.is_ok(),
+            Self::Channel { number, channels, outwards } => outwards.send(channels.message(*number, data)).await.is_ok(),
+        }
+    }
+}
+
 /// Forwards the connections of one kubectl.
 struct Forwarder {
     node: NodeClient<Channel>,
@@ -114,12 +215,11 @@ impl Forwarder {
     /// One connection into the pod.
     async fn connect(self: Arc<Self>, data: spdy::Stream, error: spdy::Stream) {
         let port = data.header("port").and_then(|port| port.parse::<u32>().ok()).unwrap_or_default();
-        let told = match self.copy(port, data.input, &data.output).await {
+        let told = match self.copy(port, data.input, Back::Stream(data.output.clone())).await {
             Ok(()) => [data.output.finish().await, error.output.finish().await],
             Err(why) => {
                 tracing::debug!(pod = %self.pod.name, port, %why, "port-forward");
-                let message = format!("error forwarding port {port} to pod {}, uid {}: {why}", self.pod.name, self.pod.uid);
-                let told = error.output.write(message.as_bytes()).await;
+                let told = error.output.write(self.sentence(port, &why).as_bytes()).await;
                 let _ = data.output.reset().await; // as below
                 [told, error.output.finish().await]
             }
@@ -129,7 +229,12 @@ impl Forwarder {
         }
     }
 
-    async fn copy(&self, port: u32, mut input: mpsc::Receiver<Bytes>, output: &spdy::Output) -> Result<(), String> {
+    fn sentence(&self, port: u32, why: &str) -> String {
+        format!("error forwarding port {port} to pod {}, uid {}: {why}", self.pod.name, self.pod.uid)
+    }
+
+    /// Sends `input` to the pod's port and what comes back `back`, until either side ends it.
+    async fn copy(&self, port: u32, mut input: mpsc::Receiver<Bytes>, back: Back) -> Result<(), String> {
         let (to_agent, inputs) = mpsc::channel(QUEUE);
         let start = v1::PortForwardStart { namespace: self.pod.namespace.clone(), pod: self.pod.name.clone(), uid: self.pod.uid.clone(), port };
         let first = v1::PortForwardInput { input: Some(Input::Start(start)) };
@@ -145,7 +250,7 @@ impl Forwarder {
         let receiving = async {
             while let Some(chunk) = chunks.next().await {
                 let chunk = chunk.map_err(|told| told.message().to_owned())?;
-                if output.write(&chunk.data).await.is_err() {
+                if !back.write(&chunk.data).await {
                     return Ok(());
                 }
             }
@@ -155,5 +260,19 @@ impl Forwarder {
         let received = receiving.await;
         sending.abort();
         received
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_read_off_the_query() {
+        let read = |query: &str| ports(&Query::parse(query)).map_err(|status| status.code);
+        assert_eq!(read("ports=80,443&ports=8080"), Ok(vec![80, 443, 8080]));
+        for wrong in ["", "ports=", "ports=0", "ports=65536", "ports=http"] {
+            assert_eq!(read(wrong), Err(400), "{wrong}");
+        }
     }
 }

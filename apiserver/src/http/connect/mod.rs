@@ -56,7 +56,7 @@ async fn stream(edge: &Edge, item: &Item, info: &RequestInfo, asked: &str, parts
         "log" => log::answer(edge, &Pod::read(&item.json)?, &query, parts).await,
         "exec" => exec::answer(edge, &Pod::read(&item.json)?, &query, parts, true).await,
         "attach" => exec::answer(edge, &Pod::read(&item.json)?, &query, parts, false).await,
-        "portforward" => forward::answer(edge, &Pod::read(&item.json)?, parts).await,
+        "portforward" => forward::answer(edge, &Pod::read(&item.json)?, &query, parts).await,
         other => Err(failure::bad_request(format!("{other} is not a stream"))),
     }
 }
