@@ -40,7 +40,11 @@ pub fn plan(service: &Service, pods: &[Arc<Pod>], current: Option<&Endpoints>) -
         if truncated {
             metadata["annotations"] = json!({ OVER_CAPACITY: "truncated" });
         }
-        return Publish::Create(json!({ "apiVersion": "v1", "kind": "Endpoints", "metadata": metadata, "subsets": subsets }));
+        let mut object = json!({ "apiVersion": "v1", "kind": "Endpoints", "metadata": metadata });
+        if !subsets.is_empty() {
+            object["subsets"] = json!(subsets);
+        }
+        return Publish::Create(object);
     };
     let says_truncated = current.metadata.annotations.get(OVER_CAPACITY).is_some();
     if normal(&current.subsets) == subsets && current.metadata.labels == Labels::from(labels.clone()) && says_truncated == truncated {
@@ -210,7 +214,7 @@ mod tests {
     #[test]
     fn a_service_without_pods_has_an_empty_object() {
         let Publish::Create(object) = plan(&service(json!({"clusterIP": "None"})), &[], None) else { panic!("not made") };
-        assert_eq!((&object["subsets"], &object["metadata"]["labels"][HEADLESS]), (&json!([]), &json!("")));
+        assert_eq!((&object["subsets"], &object["metadata"]["labels"][HEADLESS]), (&Value::Null, &json!("")));
     }
 
     #[test]

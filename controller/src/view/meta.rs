@@ -128,6 +128,11 @@ impl<'de> Deserialize<'de> for Labels {
     }
 }
 
+/// Reads `null` as nothing: lists that Go does not omit when they are empty are written so.
+pub fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
 fn without_last_applied<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Labels, D::Error> {
     let map: Option<BTreeMap<Box<str>, Box<str>>> = Deserialize::deserialize(deserializer)?;
     Ok(Labels(map.unwrap_or_default().into_iter().filter(|(key, _)| key.as_ref() != LAST_APPLIED).collect()))

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::meta::{Labels, Meta};
+use super::meta::{Labels, Meta, or_default};
 
 /// A service.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -27,8 +27,10 @@ pub struct ServiceSpec {
     #[serde(rename = "clusterIP")]
     pub cluster_ip: String,
     /// `IPv4`, `IPv6`.
+    #[serde(deserialize_with = "or_default")]
     pub ip_families: Vec<String>,
     /// Its ports.
+    #[serde(deserialize_with = "or_default")]
     pub ports: Vec<ServicePort>,
     /// Whether pods that are not ready are published as ready.
     pub publish_not_ready_addresses: bool,
@@ -90,6 +92,7 @@ pub struct Endpoints {
     /// Its service's name.
     pub metadata: Meta,
     /// Addresses and ports that go together.
+    #[serde(deserialize_with = "or_default")]
     pub subsets: Vec<Subset>,
 }
 
@@ -98,13 +101,13 @@ pub struct Endpoints {
 #[serde(rename_all = "camelCase", default)]
 pub struct Subset {
     /// Ready ones.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<Address>,
     /// The others.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     pub not_ready_addresses: Vec<Address>,
     /// On each of them.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<Port>,
 }
 
@@ -152,8 +155,10 @@ pub struct EndpointSlice {
     /// `IPv4`, `IPv6`, `FQDN`.
     pub address_type: String,
     /// At most 100 of ours.
+    #[serde(deserialize_with = "or_default")]
     pub endpoints: Vec<Endpoint>,
     /// On each of them.
+    #[serde(deserialize_with = "or_default")]
     pub ports: Vec<Port>,
 }
 
@@ -162,6 +167,7 @@ pub struct EndpointSlice {
 #[serde(rename_all = "camelCase", default)]
 pub struct Endpoint {
     /// One address.
+    #[serde(deserialize_with = "or_default")]
     pub addresses: Vec<String>,
     /// Whether to send it anything.
     pub conditions: EndpointConditions,
