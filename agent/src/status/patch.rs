@@ -20,10 +20,23 @@ pub fn between(uid: &str, old: &PodStatus, new: &PodStatus) -> Option<Vec<u8>> {
             list.extend(gone);
         }
     }
+    if let (Some(Value::Array(list)), Some(Value::Array(before))) = (changed.get_mut("conditions"), old.get("conditions")) {
+        list.iter_mut().for_each(|condition| clear_what_is_gone(condition, before));
+    }
     if changed.is_empty() {
         return None;
     }
     Some(json!({"metadata": {"uid": uid}, "status": changed}).to_string().into_bytes())
+}
+
+/// Conditions are merged one by one: what the old one of this type said and the new one does not has to be taken back.
+fn clear_what_is_gone(condition: &mut Value, before: &[Value]) {
+    let old = before.iter().find(|old| old["type"] == condition["type"]).and_then(Value::as_object);
+    if let (Some(old), Value::Object(new)) = (old, condition) {
+        for key in old.keys() {
+            new.entry(key.clone()).or_insert(Value::Null);
+        }
+    }
 }
 
 /// The fields that an agent makes; others are somebody else's.
@@ -72,6 +85,11 @@ mod tests {
                 json!({"conditions": [{"type": "Mine", "status": "True"}, {"type": "Ready", "status": "False"}]}),
                 json!({"conditions": [{"type": "Ready", "status": "True"}]}),
                 Some(json!({"conditions": [{"type": "Ready", "status": "True"}]})),
+            ),
+            (
+                json!({"conditions": [{"type": "Ready", "status": "False", "reason": "ContainersNotReady"}]}),
+                json!({"conditions": [{"type": "Ready", "status": "True"}]}),
+                Some(json!({"conditions": [{"type": "Ready", "status": "True", "reason": null}]})),
             ),
             (
                 json!({"podIPs": [{"ip": "10.0.0.1"}]}),
