@@ -33,7 +33,7 @@ pub async fn work(reconciler: Arc<dyn Reconciler>, queue: Queue<Key>) {
             }
             Err(status) => {
                 // A conflict says that the cache was behind: it is no failure of anything.
-                if status.is_conflict() || status.is_not_found() {
+                if status.is_conflict() || status.is_not_found() || status.is_already_exists() {
                     debug!(controller = reconciler.name(), %key, %status, "trying again");
                 } else {
                     warn!(controller = reconciler.name(), %key, %status, "trying again");

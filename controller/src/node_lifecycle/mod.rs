@@ -35,6 +35,8 @@ use crate::world::World;
 
 /// Namespace of the agents' leases.
 const LEASE_NAMESPACE: &str = "kube-node-lease";
+/// A server that takes longer than this to tell of one lease is not to be relied on, and neither is what it did not tell.
+const ANSWERS: Duration = Duration::from_secs(1);
 /// A pass that comes later than this was kept from running: what it did not see is no evidence.
 const LATE: Duration = Duration::from_secs(2);
 
@@ -89,10 +91,12 @@ impl Monitor {
         }
         for action in pass.actions {
             if let Err(status) = self.execute(&action, &seen, health, start).await {
-                if status.is_retryable() {
-                    health.restart(start.elapsed());
-                }
                 debug!(%status, ?action, "trying again");
+                if status.is_retryable() {
+                    // We are cut off: nothing more can be done, and nothing that we see is evidence.
+                    health.restart(start.elapsed());
+                    break;
+                }
             }
         }
         plan::next_check(&seen, &self.timings)
@@ -139,7 +143,11 @@ impl Monitor {
 
     /// Asks the server itself: our watch may be behind where the machine is busy.
     async fn is_alive_after_all(&self, node: &str, health: &mut Health, start: Instant) -> Result<bool, Status> {
-        let Some(lease) = unless_gone(self.writer.get(LEASES, &Key::new(LEASE_NAMESPACE, node)).await)? else { return Ok(false) };
+        let key = Key::new(LEASE_NAMESPACE, node);
+        let Ok(answer) = tokio::time::timeout(ANSWERS, self.writer.get(LEASES, &key)).await else {
+            return Err(Status::failure(503, "ServiceUnavailable", "the API server does not answer"));
+        };
+        let Some(lease) = unless_gone(answer)? else { return Ok(false) };
         let (Ok(lease), Some(known)) = (serde_json::from_slice::<Lease>(&lease.json), self.world.nodes.get("", node)) else { return Ok(false) };
         health.observe(node, Life::of(&known, Some(&lease)), start.elapsed());
         Ok(health.silence(node, start.elapsed()) < self.timings.node_monitor_grace_period / 2)
