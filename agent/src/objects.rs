@@ -63,10 +63,9 @@ impl Sources {
 fn present<'a, T>(read: Option<&'a Result<T, Missing>>, kind: &str, name: &str, optional: Option<bool>) -> Result<Option<&'a T>, String> {
     match read {
         Some(Ok(found)) => Ok(Some(found)),
-        Some(Err(missing)) if missing.not_found && optional == Some(true) => Ok(None),
-        Some(Err(missing)) if missing.not_found => Err(format!("{kind} \"{name}\" not found")),
-        Some(Err(missing)) => Err(missing.message.clone()),
-        None => Err(format!("{kind} \"{name}\" not found")),
+        Some(Err(missing)) if !missing.not_found => Err(missing.message.clone()),
+        Some(Err(_)) | None if optional == Some(true) => Ok(None),
+        Some(Err(_)) | None => Err(format!("{kind} \"{name}\" not found")),
     }
 }
 

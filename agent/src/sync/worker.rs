@@ -183,6 +183,12 @@ impl Worker {
 
     /// Observes the pod, reading termination messages of what has ended since.
     async fn look(&mut self) -> Result<(), RuntimeError> {
+        // A sandbox that is still starting would look like one that is dead.
+        if let Some(starting) = self.sandbox.take() {
+            if let Err(error) = joined(starting).await {
+                self.sandbox_failed(&error.to_string()).await;
+            }
+        }
         let id = pod::id(&self.pod);
         let observed = self.shared.config.runtime.pod(&id.uid).await?;
         self.observed = observed.unwrap_or_else(|| ObservedPod { pod: id.clone(), ..ObservedPod::default() });
@@ -420,7 +426,7 @@ impl Worker {
         let ready = async move {
             match starting.take() {
                 None => Ok(()),
-                Some(handle) => handle.await.unwrap_or_else(|error| Err(RuntimeError::Failed(error.to_string()))),
+                Some(handle) => joined(handle).await,
             }
         };
         let result = tokio::select! {
@@ -540,6 +546,10 @@ impl Worker {
         self.shared.addresses.lock().unwrap_or_else(PoisonError::into_inner).free(&id.uid);
         true
     }
+}
+
+async fn joined(task: JoinHandle<Result<(), RuntimeError>>) -> Result<(), RuntimeError> {
+    task.await.unwrap_or_else(|error| Err(RuntimeError::Failed(error.to_string())))
 }
 
 /// Returns once the pod has been deleted.
