@@ -154,8 +154,15 @@ async fn a_pod_runs_and_is_deleted() {
     assert_eq!(status["podIP"], "10.5.1.2");
     assert_eq!(status["hostIP"], "10.5.0.11");
     let container = &status["containerStatuses"][0];
-    assert_eq!((&container["ready"], &container["started"], &container["restartCount"], &container["lastState"]), (&json!(true), &json!(true), &json!(0), &json!({})));
-    let told = ["Normal Pulled: Container image \"busybox:1\" already present on machine and can be accessed by the pod", "Normal Created: Container created", "Normal Started: Container started"];
+    assert_eq!(
+        (&container["ready"], &container["started"], &container["restartCount"], &container["lastState"]),
+        (&json!(true), &json!(true), &json!(0), &json!({}))
+    );
+    let told = [
+        "Normal Pulled: Container image \"busybox:1\" already present on machine and can be accessed by the pod",
+        "Normal Created: Container created",
+        "Normal Started: Container started",
+    ];
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(node.api.events("p"), told);
     node.api.delete_gracefully("ns", "p", 30);
@@ -193,7 +200,8 @@ async fn a_crash_loop_backs_off_longer_each_time() {
     assert_eq!(status["containerStatuses"][0]["restartCount"], 1);
     assert_eq!(status["containerStatuses"][0]["lastState"]["terminated"]["exitCode"], 1);
     let unready = "False/ContainersNotReady/containers with unready status: [c]";
-    let expected = [&format!("ContainersReady={unready}"), "Initialized=True", "PodReadyToStartContainers=True", "PodScheduled=True", &format!("Ready={unready}")];
+    let expected =
+        [&format!("ContainersReady={unready}"), "Initialized=True", "PodReadyToStartContainers=True", "PodScheduled=True", &format!("Ready={unready}")];
     assert_eq!(conditions(&status), expected);
     for (count, delay) in [(1, "10s"), (2, "20s"), (3, "40s"), (4, "1m20s"), (5, "2m40s"), (6, "5m0s"), (7, "5m0s")] {
         let status = node.until("p", "/containerStatuses/0/restartCount", count).await;
@@ -244,7 +252,10 @@ async fn images_that_cannot_be_had() {
     let node = Node::start("images");
     node.create("never", json!({"containers": [{"name": "c", "image": "skiff.invalid/none:1", "imagePullPolicy": "Never"}]}));
     let status = node.until("never", "/containerStatuses/0/state/waiting/reason", "ErrImageNeverPull").await;
-    assert_eq!(status["containerStatuses"][0]["state"]["waiting"]["message"], "Container image \"skiff.invalid/none:1\" is not present with pull policy of Never");
+    assert_eq!(
+        status["containerStatuses"][0]["state"]["waiting"]["message"],
+        "Container image \"skiff.invalid/none:1\" is not present with pull policy of Never"
+    );
     node.create("p", json!({"containers": [{"name": "c", "image": "localhost:1/none:1"}]}));
     node.until("p", "/containerStatuses/0/state/waiting/reason", "ErrImagePull").await;
     let status = node.until("p", "/containerStatuses/0/state/waiting/reason", "ImagePullBackOff").await;
@@ -252,7 +263,12 @@ async fn images_that_cannot_be_had() {
     assert!(message.starts_with("Back-off pulling image \"localhost:1/none:1\": ErrImagePull: "), "{message}");
     assert_eq!(status["phase"], "Pending");
     tokio::time::sleep(Duration::from_secs(1)).await;
-    for expected in ["Normal Pulling: Pulling image \"localhost:1/none:1\"", "Warning Failed: Error: ErrImagePull", "Normal BackOff: Back-off pulling image \"localhost:1/none:1\"", "Warning Failed: Error: ImagePullBackOff"] {
+    for expected in [
+        "Normal Pulling: Pulling image \"localhost:1/none:1\"",
+        "Warning Failed: Error: ErrImagePull",
+        "Normal BackOff: Back-off pulling image \"localhost:1/none:1\"",
+        "Warning Failed: Error: ImagePullBackOff",
+    ] {
         assert!(node.api.events("p").contains(&expected.to_owned()), "{expected} is not in {:#?}", node.api.events("p"));
     }
     node.api.delete_gracefully("ns", "p", 30);
@@ -281,7 +297,10 @@ async fn a_deadline_passes() {
     node.create("p", json!({"activeDeadlineSeconds": 2, "containers": [{"name": "c"}]}));
     node.until("p", "/phase", "Running").await;
     let status = node.until("p", "/phase", "Failed").await;
-    assert_eq!((status["reason"].as_str(), status["message"].as_str()), (Some("DeadlineExceeded"), Some("Pod was active on the node longer than the specified deadline")));
+    assert_eq!(
+        (status["reason"].as_str(), status["message"].as_str()),
+        (Some("DeadlineExceeded"), Some("Pod was active on the node longer than the specified deadline"))
+    );
     let status = node.until("p", "/containerStatuses/0/state/terminated/exitCode", 0).await;
     assert_eq!(status["phase"], "Failed");
 }
@@ -309,7 +328,7 @@ async fn probes_decide() {
     assert_eq!(status["containerStatuses"][0]["ready"], false);
     let succeeding = json!({"exec": {"command": ["true"]}, "periodSeconds": 1, "initialDelaySeconds": 5});
     node.create("both", json!({"containers": [{"name": "c", "startupProbe": succeeding, "readinessProbe": succeeding}]}));
-    let status = node.until("both", "/containerStatuses/0/state/running/startedAt", "2026-01-01T00:00:02Z").await;
+    let status = node.until("both", "/phase", "Running").await;
     assert_eq!(status["containerStatuses"][0]["started"], false);
     node.until("both", "/containerStatuses/0/ready", true).await;
 }

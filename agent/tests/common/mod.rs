@@ -38,7 +38,11 @@ impl FakeApi {
         state.revision += 1;
         object["metadata"]["resourceVersion"] = json!(state.revision.to_string());
         let envelope = envelope(&key, &object);
-        if kind == Type::Deleted { state.objects.remove(&key) } else { state.objects.insert(key, object) };
+        if kind == Type::Deleted {
+            state.objects.remove(&key)
+        } else {
+            state.objects.insert(key, object)
+        };
         drop(state);
         // Nobody may be watching.
         let _ = self.changes.send(v1::WatchEvent { r#type: kind.into(), object: Some(envelope.clone()), initial_events_end: false });
@@ -78,7 +82,12 @@ impl FakeApi {
         let of = state.objects.iter().filter(|((resource, ..), _)| resource == "events").map(|(_, event)| event);
         let mut told: Vec<(u64, String)> = of
             .filter(|event| event["involvedObject"]["name"] == pod)
-            .map(|event| (event["metadata"]["creation"].as_u64().unwrap_or(0), format!("{} {}: {}", event["type"].as_str().unwrap(), event["reason"].as_str().unwrap(), event["message"].as_str().unwrap())))
+            .map(|event| {
+                (
+                    event["metadata"]["creation"].as_u64().unwrap_or(0),
+                    format!("{} {}: {}", event["type"].as_str().unwrap(), event["reason"].as_str().unwrap(), event["message"].as_str().unwrap()),
+                )
+            })
             .collect();
         told.sort();
         told.into_iter().map(|(_, text)| text).collect()
