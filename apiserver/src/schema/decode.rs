@@ -82,18 +82,25 @@ impl Fault {
 fn unpack(body: &[u8], content_type: ContentType, expected: Option<&Gvk>, validation: FieldValidation) -> Result<Decoded, Fault> {
     let nameless = |why| Fault { gvk: None, why };
     match content_type {
-        ContentType::Json => unpack_json(body, expected, validation),
-        ContentType::Yaml => unpack_json(&yaml::to_json(body).map_err(nameless)?, expected, validation),
+        ContentType::Json => unpack_text(body, None, expected, validation),
+        ContentType::Yaml => {
+            let converted = yaml::to_json(body).map_err(nameless)?;
+            unpack_text(&converted.json, converted.duplicates, expected, validation)
+        }
         ContentType::Protobuf => unpack_protobuf(body, expected),
     }
 }
 
-fn unpack_json(text: &[u8], expected: Option<&Gvk>, validation: FieldValidation) -> Result<Decoded, Fault> {
+/// JSON text; `found` is what was wrong with what it was made from.
+fn unpack_text(text: &[u8], found: Option<String>, expected: Option<&Gvk>, validation: FieldValidation) -> Result<Decoded, Fault> {
     let named = interpret(text).map_err(|why| Fault { gvk: None, why: format!("couldn't get version/kind; json parse error: {why}") })?;
     let gvk = complete(&named, expected).map_err(|why| Fault { gvk: None, why })?;
     let as_type = type_of(&gvk, text)?;
     let strict = validation != FieldValidation::Ignore;
-    let (mut object, told) = json::decode(text, as_type, strict).map_err(|why| Fault { gvk: Some(gvk.clone()), why })?;
+    let (mut object, mut told) = json::decode(text, as_type, strict).map_err(|why| Fault { gvk: Some(gvk.clone()), why })?;
+    if let Some(found) = found.filter(|_| strict) {
+        told.insert(0, found);
+    }
     if validation == FieldValidation::Strict && !told.is_empty() {
         return Err(Fault { gvk: Some(gvk), why: format!("strict decoding error: {}", told.join(", ")) });
     }
