@@ -1,1 +1,198 @@
-//! Helpers of the end-to-end tests.
+//! What the end-to-end tests are made of: a cluster of the real binary in a folder of its own on a free port ([`Cluster`]), the real
+//! `kubectl`, and patience with a limit ([`eventually`]). Everything a test starts is gone when it ends, passed or failed.
+
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc)] // a test stops at the first surprise
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// The binary under test: `$SKIFF_BIN`, else the one beside this test's.
+pub fn skiff() -> PathBuf {
+    std::env::var_os("SKIFF_BIN").map_or_else(
+        || {
+            let test = std::env::current_exe().unwrap();
+            test.ancestors().nth(2).unwrap().join("skiff")
+        },
+        PathBuf::from,
+    )
+}
+
+/// The repository.
+pub fn repository() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// What a command printed, and whether it succeeded.
+#[derive(Debug)]
+pub struct Said {
+    /// Exit code; -1: ended by a signal.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Said {
+    fn of(output: Output) -> Self {
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        Self { code: output.status.code().unwrap_or(-1), out: text(&output.stdout), err: text(&output.stderr) }
+    }
+
+    /// Standard output; panics unless the command succeeded.
+    pub fn ok(self) -> String {
+        assert_eq!(self.code, 0, "{}{}", self.out, self.err);
+        self.out
+    }
+
+    /// Standard error; panics unless the command failed.
+    pub fn failed(self) -> String {
+        assert_ne!(self.code, 0, "succeeded with: {}", self.out);
+        self.err
+    }
+}
+
+/// A cluster of the real binary. Dropped, it is purged.
+pub struct Cluster {
+    dir: PathBuf,
+    port: u16,
+}
+
+impl Cluster {
+    /// A place and a port for a cluster; nothing is started.
+    pub fn prepare() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let dir = std::env::temp_dir().join(format!("skiff-e2e-{}-{number}", std::process::id()));
+        Self { dir, port: free_port() }
+    }
+
+    /// A cluster with these further flags of `up`.
+    pub fn up(flags: &[&str]) -> Self {
+        let cluster = Self::prepare();
+        cluster.start(flags).ok();
+        cluster
+    }
+
+    /// `skiff up` with these further flags.
+    pub fn start(&self, flags: &[&str]) -> Said {
+        let port = self.port.to_string();
+        let mut args = vec!["up", "--no-kubeconfig", "--port", &port];
+        args.extend(flags);
+        self.skiff(&args)
+    }
+
+    /// The data directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The API server's port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Runs `skiff` on this cluster.
+    pub fn skiff(&self, args: &[&str]) -> Said {
+        let output = Command::new(skiff()).args(args).env("SKIFF_DATA_DIR", &self.dir).env("HOME", &self.dir).stdin(Stdio::null()).output();
+        Said::of(output.unwrap_or_else(|error| panic!("{}: {error}: build it first: cargo build -p skiff", skiff().display())))
+    }
+
+    /// Runs `kubectl` on this cluster.
+    pub fn kubectl(&self, args: &[&str]) -> Said {
+        self.kubectl_with(args, "")
+    }
+
+    /// Runs `kubectl` with something on its standard input.
+    pub fn kubectl_with(&self, args: &[&str], stdin: &str) -> Said {
+        let mut child = self.kubectl_command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("kubectl");
+        // kubectl may end before it has read everything; what it says then is what counts.
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), stdin.as_bytes()).ok();
+        Said::of(child.wait_with_output().unwrap())
+    }
+
+    /// A `kubectl` to be started by the test itself.
+    pub fn kubectl_command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("kubectl");
+        command.arg("--kubeconfig").arg(self.dir.join("kubeconfig")).args(args).env("HOME", &self.dir).env_remove("KUBECONFIG");
+        command
+    }
+
+    /// A value by JSONPath, empty where there is none.
+    pub fn get(&self, what: &str, path: &str) -> String {
+        let mut args: Vec<&str> = vec!["get"];
+        args.extend(what.split(' '));
+        let output = format!("jsonpath={path}");
+        args.extend(["-o", &output]);
+        self.kubectl(&args).out
+    }
+
+    /// The pid of a service.
+    pub fn pid(&self, service: &str) -> String {
+        std::fs::read_to_string(self.dir.join("run").join(format!("{service}.pid"))).unwrap().trim().to_owned()
+    }
+
+    /// `kill -9` of a service.
+    pub fn kill(&self, service: &str) {
+        let status = Command::new("kill").args(["-9", &self.pid(service)]).status().unwrap();
+        assert!(status.success(), "{service} was not running");
+    }
+
+    /// Names of this cluster's containers whose labels match `filter` (`label=…`), running or not.
+    pub fn containers(&self, filter: &str) -> Vec<String> {
+        let spec = std::fs::read_to_string(self.dir.join("cluster.json")).unwrap();
+        let spec: serde_json::Value = serde_json::from_str(&spec).unwrap();
+        let cluster = format!("label=skiff.dev/cluster={}", spec["id"].as_str().unwrap());
+        let mut args = vec!["ps", "-a", "--format", "{{.Names}}", "--filter", &cluster];
+        if !filter.is_empty() {
+            args.extend(["--filter", filter]);
+        }
+        docker(&args).ok().lines().map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for log in std::fs::read_dir(self.dir.join("log")).into_iter().flatten().flatten() {
+                let text = std::fs::read_to_string(log.path()).unwrap_or_default();
+                let lines: Vec<&str> = text.lines().collect();
+                eprintln!("--- {}\n{}", log.path().display(), lines[lines.len().saturating_sub(15)..].join("\n"));
+            }
+        }
+        let said = self.skiff(&["down", "--purge"]);
+        if said.code != 0 && !std::thread::panicking() {
+            panic!("down --purge: {}", said.err);
+        }
+        std::fs::remove_dir_all(&self.dir).ok(); // empty by now, or the above has told
+    }
+}
+
+/// Runs `docker`.
+pub fn docker(args: &[&str]) -> Said {
+    Said::of(Command::new("docker").args(args).stdin(Stdio::null()).output().expect("docker"))
+}
+
+/// Waits until `holds` answers `Ok`; panics with its last answer after `limit`. Limits are long: they end a hang, they measure nothing.
+pub fn eventually<T>(limit: Duration, mut holds: impl FnMut() -> Result<T, String>) -> T {
+    let end = Instant::now() + limit;
+    loop {
+        match holds() {
+            Ok(value) => return value,
+            Err(why) if Instant::now() > end => panic!("not after {} s: {why}", limit.as_secs()),
+            Err(_) => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
+/// `Ok` if equal, else what it is: for [`eventually`].
+pub fn equal(have: impl AsRef<str>, want: &str) -> Result<(), String> {
+    if have.as_ref() == want { Ok(()) } else { Err(format!("{:?}, not {want:?}", have.as_ref())) }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
