@@ -11,6 +11,7 @@ mod cluster;
 mod kubeconfig;
 mod logging;
 mod objects;
+mod say;
 mod service;
 
 use cluster::files::Files;

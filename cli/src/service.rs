@@ -165,7 +165,8 @@ async fn node_config(files: &Files, args: &AgentArgs, node: &NodeSpec, capacity:
             let bridge = docker::network::ensure_bridge(&docker, &args.cluster).await.context("the cluster's network")?;
             let address = bridge.node_address(node.index);
             bridge.add_address(address).await.map_err(|why| anyhow::anyhow!("the node's address {address}: {why}"))?;
-            let owner = docker::DockerConfig { cluster: args.cluster.clone(), node: node.name.clone(), network: bridge.network.clone(), address: Some(address) };
+            let owner =
+                docker::DockerConfig { cluster: args.cluster.clone(), node: node.name.clone(), network: bridge.network.clone(), address: Some(address) };
             let runtime = docker::DockerRuntime::connect(owner).await.context("Docker")?;
             (Arc::new(runtime), address, (Ipv4Addr::new(10, bridge.second_byte, node.index, 0), 24))
         }

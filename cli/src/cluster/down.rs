@@ -9,6 +9,7 @@ use super::files::Files;
 use super::process;
 use super::spec::{ClusterSpec, Runtime};
 use crate::kubeconfig;
+use crate::say::say;
 
 /// A process has this long to end by itself.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -18,7 +19,7 @@ pub async fn down(files: &Files, purge: bool) -> Result<()> {
     let spec = ClusterSpec::read(&files.spec())?;
     let services = process::known(files);
     if spec.is_none() && services.is_empty() {
-        println!("There is no cluster in {}.", files.dir().display());
+        say!("There is no cluster in {}.", files.dir().display());
         return Ok(());
     }
     // Agents first, so that nothing is restarted; all are told before any is waited for.
@@ -41,9 +42,9 @@ pub async fn down(files: &Files, purge: bool) -> Result<()> {
     }
     if purge {
         forget(files)?;
-        println!("The cluster in {} is gone.", files.dir().display());
+        say!("The cluster in {} is gone.", files.dir().display());
     } else {
-        println!("The cluster is stopped; `skiff up` resumes it with its objects, `skiff down --purge` forgets it.");
+        say!("The cluster is stopped; `skiff up` resumes it with its objects, `skiff down --purge` forgets it.");
     }
     Ok(())
 }

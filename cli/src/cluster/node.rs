@@ -12,6 +12,7 @@ use super::files::Files;
 use super::services::command_line;
 use super::spec::{ClusterSpec, OWN_PROCESS, Runtime};
 use super::{process, wait};
+use crate::say::say;
 
 /// An agent has this long to end by itself.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -58,13 +59,13 @@ pub async fn node(files: &Files, command: NodeCommand) -> Result<()> {
         NodeCommand::Add { name } => add(files, spec, name).await,
         NodeCommand::Stop { name } => {
             process::stop(files, &own_service(&spec, &name)?, PATIENCE)?;
-            println!("The agent of {name} is stopped; its containers run on.");
+            say!("The agent of {name} is stopped; its containers run on.");
             Ok(())
         }
         NodeCommand::Kill { name } => {
             process::kill(files, &own_service(&spec, &name)?)?;
             remove_containers(&spec, &name).await?;
-            println!("{name} is dead: its agent and its containers were killed. `skiff node start {name}` brings it back.");
+            say!("{name} is dead: its agent and its containers were killed. `skiff node start {name}` brings it back.");
             Ok(())
         }
         NodeCommand::Start { name } => start(files, &spec, &name).await,
@@ -74,11 +75,11 @@ pub async fn node(files: &Files, command: NodeCommand) -> Result<()> {
 
 async fn list(files: &Files, spec: &ClusterSpec) -> Result<()> {
     let ready = wait::ready_nodes(&*wait::admin(files, spec.port)?).await?;
-    println!("{:<20} {:<10} {:<20} PID", "NODE", "STATUS", "AGENT");
+    say!("{:<20} {:<10} {:<20} PID", "NODE", "STATUS", "AGENT");
     for node in &spec.nodes {
         let status = if ready.contains(&node.name) { "Ready" } else { "NotReady" };
         let pid = process::running(files, &node.service).map_or("dead".to_owned(), |pid| pid.to_string());
-        println!("{:<20} {status:<10} {:<20} {pid}", node.name, node.service);
+        say!("{:<20} {status:<10} {:<20} {pid}", node.name, node.service);
     }
     Ok(())
 }
@@ -108,7 +109,7 @@ async fn start(files: &Files, spec: &ClusterSpec, name: &str) -> Result<()> {
     let outcome = wait::for_nodes(files, &only, &*api, &bar).await;
     bar.finish_and_clear();
     outcome?;
-    println!("{name} is Ready.");
+    say!("{name} is Ready.");
     Ok(())
 }
 
@@ -127,7 +128,7 @@ async fn delete(files: &Files, mut spec: ClusterSpec, name: &str) -> Result<()> 
     if shared {
         process::start(files, &service, &command_line(files, &spec, &service))?;
     }
-    println!("{name} is gone.");
+    say!("{name} is gone.");
     Ok(())
 }
 

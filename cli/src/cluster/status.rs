@@ -6,15 +6,16 @@ use super::files::Files;
 use super::services::CONTROL_PLANE;
 use super::spec::ClusterSpec;
 use super::{process, wait};
+use crate::say::say;
 
 /// Prints the state of the cluster; answers whether everything runs and is Ready.
 pub async fn status(files: &Files) -> Result<bool> {
     let Some(spec) = ClusterSpec::read(&files.spec())? else {
-        println!("There is no cluster in {}: `skiff up` makes one.", files.dir().display());
+        say!("There is no cluster in {}: `skiff up` makes one.", files.dir().display());
         return Ok(false);
     };
-    println!("cluster {} in {} ({}, --timings {})\n", spec.id, files.dir().display(), spec.runtime.as_str(), spec.timings.as_str());
-    println!("{:<20} {:>8} {:>10}  {:<24} LOG", "SERVICE", "PID", "MEMORY", "ADDRESS");
+    say!("cluster {} in {} ({}, --timings {})\n", spec.id, files.dir().display(), spec.runtime.as_str(), spec.timings.as_str());
+    say!("{:<20} {:>8} {:>10}  {:<24} LOG", "SERVICE", "PID", "MEMORY", "ADDRESS");
     let mut fine = true;
     for service in CONTROL_PLANE.iter().map(|service| (*service).to_owned()).chain(spec.agent_services()) {
         let pid = process::running(files, &service);
@@ -23,18 +24,18 @@ pub async fn status(files: &Files) -> Result<bool> {
         let address = std::fs::read_to_string(files.addr(&service)).unwrap_or_default();
         let address = if pid.is_some() { address.trim() } else { "" };
         let shown = pid.map_or("dead".to_owned(), |pid| pid.to_string());
-        println!("{service:<20} {shown:>8} {memory:>10}  {address:<24} {}", files.log_of(&service).display());
+        say!("{service:<20} {shown:>8} {memory:>10}  {address:<24} {}", files.log_of(&service).display());
     }
-    println!();
+    say!();
     if process::running(files, "apiserver").is_none() {
-        println!("The API server is dead: `skiff up` starts what is dead.");
+        say!("The API server is dead: `skiff up` starts what is dead.");
         return Ok(false);
     }
     let ready = wait::ready_nodes(&*wait::admin(files, spec.port)?).await?;
     for node in &spec.nodes {
         let is_ready = ready.contains(&node.name);
         fine &= is_ready;
-        println!("{:<20} {}", node.name, if is_ready { "Ready" } else { "NotReady" });
+        say!("{:<20} {}", node.name, if is_ready { "Ready" } else { "NotReady" });
     }
     Ok(fine)
 }

@@ -13,6 +13,7 @@ use super::services::{CONTROL_PLANE, command_line};
 use super::spec::{Asked, ClusterSpec, Runtime, Timings};
 use super::{process, wait};
 use crate::kubeconfig;
+use crate::say::say;
 
 /// The flags of `skiff up`; what is left out stays as it was.
 #[derive(Clone, Debug, Args)]
@@ -40,13 +41,8 @@ pub struct UpArgs {
 /// Brings the cluster up.
 pub async fn up(files: &Files, args: &UpArgs) -> Result<()> {
     let begin = Instant::now();
-    let asked = Asked {
-        nodes: args.nodes.map(usize::from),
-        port: args.port,
-        runtime: args.runtime,
-        timings: args.timings,
-        node_capacity: args.node_capacity.clone(),
-    };
+    let asked =
+        Asked { nodes: args.nodes.map(usize::from), port: args.port, runtime: args.runtime, timings: args.timings, node_capacity: args.node_capacity.clone() };
     let old = ClusterSpec::read(&files.spec())?;
     let new_id = uuid::Uuid::new_v4().simple().to_string()[..8].to_owned();
     let spec = ClusterSpec::of(old.clone(), &asked, &new_id)?;
@@ -128,16 +124,16 @@ fn print_next(files: &Files, spec: &ClusterSpec, merged: Option<PathBuf>, took: 
         [one] => format!("{one} Ready"),
         [first, .., last] => format!("{first} … {last} Ready"),
     };
-    println!("skiff is up at https://127.0.0.1:{} ({nodes}, {} runtime) after {:.1} s.", spec.port, spec.runtime.as_str(), took.as_secs_f64());
+    say!("skiff is up at https://127.0.0.1:{} ({nodes}, {} runtime) after {:.1} s.", spec.port, spec.runtime.as_str(), took.as_secs_f64());
     match merged {
-        Some(path) => println!("kubectl's context is now `skiff` ({}).", path.display()),
-        None => println!("export KUBECONFIG={}", files.kubeconfig().display()),
+        Some(path) => say!("kubectl's context is now `skiff` ({}).", path.display()),
+        None => say!("export KUBECONFIG={}", files.kubeconfig().display()),
     }
-    println!();
-    println!("Try:  kubectl apply -f examples/web.yaml");
-    println!("      kubectl get pods -o wide -w");
+    say!();
+    say!("Try:  kubectl apply -f examples/web.yaml");
+    say!("      kubectl get pods -o wide -w");
     if let Some(node) = names.get(1).or(names.first()) {
-        println!("      skiff node kill {node}        # and watch it heal; then: skiff node start {node}");
+        say!("      skiff node kill {node}        # and watch it heal; then: skiff node start {node}");
     }
-    println!("      skiff status; skiff down");
+    say!("      skiff status; skiff down");
 }

@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use crate::cluster::files::Files;
+use crate::say::say;
 use rest::{Kind, Rest};
 
 /// Where objects are: shared by all these commands.
@@ -131,7 +132,7 @@ pub async fn apply(files: &Files, args: ApplyArgs) -> Result<()> {
             Some(_) if unchanged => "unchanged",
             Some(_) => "configured",
         };
-        println!("{}/{name} {what}", kind.singular_group());
+        say!("{}/{name} {what}", kind.singular_group());
     }
     Ok(())
 }
@@ -169,12 +170,12 @@ pub async fn get(files: &Files, args: GetArgs) -> Result<()> {
 
 fn print_objects(answer: &Value, output: Output, kind: &Kind) -> Result<bool> {
     match output {
-        Output::Json => println!("{}", serde_json::to_string_pretty(answer)?),
-        Output::Yaml => print!("{}", serde_yaml_ng::to_string(answer)?),
+        Output::Json => say!("{}", serde_json::to_string_pretty(answer)?),
+        Output::Yaml => say!("{}", serde_yaml_ng::to_string(answer)?.trim_end()),
         Output::Name | Output::Wide => {
             let single = std::slice::from_ref(answer);
             for object in answer["items"].as_array().map_or(single, Vec::as_slice) {
-                println!("{}/{}", kind.singular_group(), object["metadata"]["name"].as_str().unwrap_or_default());
+                say!("{}/{}", kind.singular_group(), object["metadata"]["name"].as_str().unwrap_or_default());
             }
         }
     }
@@ -192,13 +193,13 @@ pub async fn describe(files: &Files, args: DescribeArgs) -> Result<()> {
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.remove("managedFields");
     }
-    print!("{}", serde_yaml_ng::to_string(&object)?);
+    say!("{}", serde_yaml_ng::to_string(&object)?.trim_end());
     let namespace = if kind.namespaced { args.scope.namespace.as_str() } else { "default" };
     let path = format!("/api/v1/namespaces/{namespace}/events?fieldSelector={}", rest::escape(&format!("involvedObject.uid={uid}")));
     let table = rest.table(&path).await?;
-    println!("---");
+    say!("---");
     if !print::table(&table, false, false, None) {
-        println!("Events: <none>");
+        say!("Events: <none>");
     }
     Ok(())
 }
@@ -235,7 +236,7 @@ pub async fn delete(files: &Files, args: DeleteArgs) -> Result<()> {
     }
     for (kind, name, namespace) in doomed {
         rest.delete(&kind.path(&namespace, &name)).await.with_context(|| format!("{} \"{name}\"", kind.singular_group()))?;
-        println!("{} \"{name}\" deleted", kind.singular_group());
+        say!("{} \"{name}\" deleted", kind.singular_group());
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Server-side tables as text, as kubectl prints them.
 
+use crate::say::say;
 use serde_json::Value;
 
 /// Prints a `meta.k8s.io/v1 Table`; `prefix`: the kind is written before each name. Answers whether there was a row.
@@ -8,9 +9,9 @@ pub fn table(table: &Value, wide: bool, with_namespace: bool, prefix: Option<Str
     if lines.len() < 2 {
         return false;
     }
-    lines.iter().for_each(|line| println!("{line}"));
+    lines.iter().for_each(|line| say!("{line}"));
     if prefix.is_some() {
-        println!();
+        say!();
     }
     true
 }
