@@ -1,5 +1,6 @@
 //! Pods, and the kinds that make pods.
 
+pub mod autoscaler;
 pub mod daemonset;
 pub mod deployment;
 pub mod disruptionbudget;
@@ -29,6 +30,7 @@ pub fn strategy(group_resource: &str) -> Option<Arc<dyn Strategy>> {
         "daemonsets.apps" => Arc::new(daemonset::DaemonSet),
         "jobs.batch" => Arc::new(jobs::Job),
         "cronjobs.batch" => Arc::new(jobs::cronjob::CronJob),
+        "horizontalpodautoscalers.autoscaling" => Arc::new(autoscaler::HorizontalPodAutoscaler),
         "poddisruptionbudgets.policy" => Arc::new(disruptionbudget::PodDisruptionBudget),
         _ => return None,
     })
