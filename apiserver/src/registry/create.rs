@@ -91,7 +91,9 @@ impl Call<'_> {
         strategy.prepare_for_create(object, &context);
         let mut errors = meta::validate(object, &self.resource);
         errors.extend(strategy.validate(object, &context));
-        self.refuse(object, &errors)
+        self.refuse(object, &errors)?;
+        strategy.canonicalize(object);
+        Ok(())
     }
 
     /// `status` as Go prints one in which nothing is set; none where it then prints none.

@@ -61,6 +61,9 @@ pub trait Strategy: Send + Sync {
         self.validate(object, context)
     }
 
+    /// The last touch on a valid new object before it is stored (`Canonicalize`, and what Kubernetes fills in when it reads the object back).
+    fn canonicalize(&self, _object: &mut Value) {}
+
     /// What is wrong with a name, each as the rest of the sentence `metadata.name: Invalid value: "x": …`. `prefix`: it is a generateName.
     fn validate_name(&self, name: &str, prefix: bool) -> Vec<String> {
         crate::kinds::name::dns_subdomain(name, prefix)

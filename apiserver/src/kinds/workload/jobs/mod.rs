@@ -41,7 +41,11 @@ impl Strategy for Job {
         }
         reset_status(object, json!({}));
         drop_disabled_fields(object, &Value::Null);
-        self.default(object); // what was generated is defaulted upon, as on every read of storage
+    }
+
+    /// The labels that were generated for the template become the job's own, if it has none.
+    fn canonicalize(&self, object: &mut Value) {
+        self.default(object);
     }
 
     fn prepare_for_update(&self, object: &mut Value, old: &Value, _context: &Context) {
@@ -191,6 +195,7 @@ mod tests {
         Job.default(&mut job);
         let context = Context { version: "v1".into(), ..Context::default() };
         Job.prepare_for_create(&mut job, &context);
+        Job.canonicalize(&mut job);
         assert_eq!(job["spec"]["selector"], json!({"matchLabels": {"batch.kubernetes.io/controller-uid": "u"}}));
         assert_eq!(job["metadata"]["labels"]["job-name"], "j");
         assert_eq!(job["spec"]["completions"], 1);
