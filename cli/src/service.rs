@@ -14,7 +14,7 @@ use skiff_client::health::{self, Probes};
 use tokio::runtime::{Builder, Runtime as Executor};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::cluster::files::Files;
 use crate::cluster::services::{AgentArgs, ApiserverArgs, ControllerArgs, SchedulerArgs, parse_node, server_of};
@@ -162,13 +162,13 @@ async fn node_config(files: &Files, args: &AgentArgs, node: &NodeSpec, capacity:
         }
         Runtime::Docker => {
             let docker = docker::connect().await.context("Docker")?;
-            let bridge = docker::network::ensure_bridge(&docker, &args.cluster).await.context("the cluster's network")?;
-            let address = bridge.node_address(node.index);
-            bridge.add_address(address).await.map_err(|why| anyhow::anyhow!("the node's address {address}: {why}"))?;
-            let owner =
-                docker::DockerConfig { cluster: args.cluster.clone(), node: node.name.clone(), network: bridge.network.clone(), address: Some(address) };
-            let runtime = docker::DockerRuntime::connect(owner).await.context("Docker")?;
-            (Arc::new(runtime), address, (Ipv4Addr::new(10, bridge.second_byte, node.index, 0), 24))
+            let place = docker::network::settle(&docker, &args.cluster, node.index).await.context("the cluster's network")?;
+            if let Some(why) = &place.warning {
+                warn!(address = %place.address, why, "pods cannot reach the node: this machine may not be given its address");
+            }
+            let owner = docker::DockerConfig { cluster: args.cluster.clone(), node: node.name.clone(), network: place.network, address: Some(place.address) };
+            let runtime = docker::DockerRuntime::with(docker, owner).await;
+            (Arc::new(runtime), place.address, place.pod_cidr)
         }
     };
     let mut all = skiff_agent::capacity::of_machine(&data_dir);
