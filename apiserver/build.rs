@@ -1,7 +1,6 @@
 //! Collects what the fields of Kubernetes' types mean, for `kubectl explain`: the doc comments of crate `k8s-openapi`.
 //!
-//! The crate is a dependency anyway, so its source is wherever cargo put it (a registry or a vendor directory); `cargo metadata`
-//! knows. The result is `docs.tsv` in `OUT_DIR`: type, JSON field (empty for the type itself), text. Without the source the file is
+//! The crate is a dependency anyway, so its source is wherever cargo put it (a registry or a vendor directory). The result is `docs.tsv` in `OUT_DIR`: type, JSON field (empty for the type itself), text. Without the source the file is
 //! empty, a warning says so, and explain shows no descriptions.
 
 use std::collections::BTreeMap;
@@ -27,25 +26,44 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 describe(&fs::read_to_string(file)?, &mut table)?;
             }
         }
-        None => println!("cargo::warning=the source of k8s-openapi was not found: `kubectl explain` will show no descriptions"),
+        None => {
+            println!("cargo::rerun-if-changed=look-again-next-time");
+            println!("cargo::warning=the source of k8s-openapi was not found: `kubectl explain` will show no descriptions");
+        }
     }
     fs::write(out, table)?;
     Ok(())
 }
 
-/// The directory of crate `k8s-openapi`.
+/// The directory of crate `k8s-openapi`, in the version of the lock file.
 fn source() -> Option<PathBuf> {
-    let cargo = env::var_os("CARGO")?;
-    let manifest = Path::new(&env::var_os("CARGO_MANIFEST_DIR")?).join("Cargo.toml");
-    let output = Command::new(cargo).args(["metadata", "--format-version=1", "--offline", "--manifest-path"]).arg(manifest).output().ok()?;
+    let root = Path::new(&env::var_os("CARGO_MANIFEST_DIR")?).parent()?.to_owned();
+    println!("cargo::rerun-if-changed={}", root.join("Cargo.lock").display());
+    let lock = fs::read_to_string(root.join("Cargo.lock")).ok()?;
+    let (_, rest) = lock.split_once("name = \"k8s-openapi\"\nversion = \"")?;
+    let name = format!("k8s-openapi-{}", rest.split('"').next()?);
+    in_registry(&name).or_else(|| by_metadata(&root, &name)).filter(|found| found.join("src").join(VERSION).is_dir())
+}
+
+/// Where cargo unpacks what it downloads.
+fn in_registry(name: &str) -> Option<PathBuf> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")))?;
+    let registries = fs::read_dir(home.join("registry").join("src")).ok()?;
+    registries.filter_map(|entry| entry.ok().map(|entry| entry.path().join(name))).find(|path| path.is_dir())
+}
+
+/// Wherever else cargo has it: a vendor directory. Metadata is not asked first, for it wants every crate of every platform.
+fn by_metadata(root: &Path, name: &str) -> Option<PathBuf> {
+    let output = Command::new(env::var_os("CARGO")?)
+        .args(["metadata", "--format-version=1", "--offline", "--manifest-path"])
+        .arg(root.join("Cargo.toml"))
+        .output()
+        .ok()?;
     let metadata = String::from_utf8(output.stdout).ok()?;
     // the one fact wanted of a large document: a manifest path, as JSON writes it
     let paths = metadata.split("\"manifest_path\":\"").skip(1).filter_map(|rest| rest.split('"').next());
     let mut crates = paths.map(|path| PathBuf::from(path.replace("\\\\", "\\"))).filter_map(|path| path.parent().map(Path::to_owned));
-    crates.find(|root| {
-        let name = root.file_name().and_then(|name| name.to_str()).unwrap_or("");
-        (name == "k8s-openapi" || name.starts_with("k8s-openapi-0.")) && root.join("src").join(VERSION).is_dir()
-    })
+    crates.find(|found| found.file_name().and_then(|file| file.to_str()).is_some_and(|file| file == "k8s-openapi" || file == name))
 }
 
 fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {

@@ -110,8 +110,11 @@ pub fn patch(kind: PatchKind, original: &Value, body: &[u8], gvk: &Gvk, validati
     Ok(Patched { object: decoded.object, warnings: told })
 }
 
-/// A patch that must be an object (or `null`), with its duplicate fields.
-fn read_map(body: &[u8], strict: bool, frame: &str) -> Result<(Option<Map<String, Value>>, Vec<String>), Status> {
+/// A patch that was read: an object, or nothing for `null`; and its duplicate fields.
+type Change = (Option<Map<String, Value>>, Vec<String>);
+
+/// A patch that must be an object (or `null`).
+fn read_map(body: &[u8], strict: bool, frame: &str) -> Result<Change, Status> {
     syntax::check(body).map_err(|fault| failure::bad_request(format!("{frame}{fault}")))?;
     let (value, told) = read_any(body);
     let sort = match value {

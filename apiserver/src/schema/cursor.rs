@@ -74,12 +74,10 @@ impl<'a> Cursor<'a> {
     pub(super) fn string(&mut self) -> Cow<'a, str> {
         self.at += 1;
         let start = self.at;
-        loop {
-            match self.text.get(self.at) {
-                Some(b'\\') => return self.escaped(start),
-                Some(b'"') | None => break,
-                Some(_) => self.at += 1,
-            }
+        let rest = self.text.get(start..).unwrap_or_default();
+        self.at += rest.iter().position(|byte| matches!(byte, b'"' | b'\\')).unwrap_or(rest.len());
+        if self.peek() == b'\\' {
+            return self.escaped(start);
         }
         let plain = &self.text[start..self.at];
         self.at += 1;
@@ -219,10 +217,11 @@ impl<'a> Cursor<'a> {
     fn skip_string(&mut self) {
         self.at += 1;
         loop {
-            match self.text.get(self.at) {
-                Some(b'\\') => self.at += 2,
-                Some(b'"') | None => break,
-                Some(_) => self.at += 1,
+            let rest = self.text.get(self.at..).unwrap_or_default();
+            self.at += rest.iter().position(|byte| matches!(byte, b'"' | b'\\')).unwrap_or(rest.len());
+            match self.peek() {
+                b'\\' => self.at += 2,
+                _ => break,
             }
         }
         self.at += 1;

@@ -244,6 +244,7 @@ impl Decoder {
     fn schema_or(&mut self, cursor: &mut Cursor<'_>, kind: Kind, token: &str) -> Result<Option<Value>, Fatal> {
         let schema = self.types.schema_props();
         let strict = std::mem::replace(&mut self.strict, false);
+        let before = self.mistyped.take();
         let value = match (kind, token) {
             (_, "object") => self.message(cursor, self.types.get(schema), "v1.JSONSchemaProps").map(Some),
             (Kind::SchemaOrBool, "bool") => Ok(Some(Value::Bool(cursor.bool()))),
@@ -256,7 +257,14 @@ impl Decoder {
             }
         };
         self.strict = strict;
-        value
+        match self.mistyped.take() {
+            // what their own decoder cannot decode ends it all
+            Some(sentence) => Err(Fatal(sentence)),
+            None => {
+                self.mistyped = before;
+                value
+            }
+        }
     }
 
     fn integer(&mut self, digits: &str, go_type: &str, range: std::ops::RangeInclusive<i64>) -> Option<Value> {
@@ -411,7 +419,8 @@ fn element(field: &Field, types: &'static Types) -> &'static str {
 fn double(digits: &str) -> Value {
     match digits.parse::<f64>() {
         Ok(value) if value.fract() == 0.0 && value.abs() < 1e15 => Value::from(value as i64),
-        Ok(_) | Err(_) => number(digits),
+        Ok(value) => Value::from(value),
+        Err(_) => number(digits),
     }
 }
 

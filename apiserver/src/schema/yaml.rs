@@ -94,11 +94,9 @@ impl MarkedEventReceiver for Reader {
 impl Reader {
     fn scalar(&mut self, text: String, style: TScalarStyle, anchor: usize, tag: Option<&Tag>, mark: Marker) {
         let merges = style == TScalarStyle::Plain && text == "<<";
-        if let Some(Open::Map { key: key @ None, .. }) = self.open.last_mut() {
-            if merges {
-                *key = Some(Key::Merge);
-                return;
-            }
+        if merges && let Some(Open::Map { key: key @ None, .. }) = self.open.last_mut() {
+            *key = Some(Key::Merge);
+            return;
         }
         let value = match (tag, style) {
             (Some(tag), _) => tagged(&tag.suffix, text),

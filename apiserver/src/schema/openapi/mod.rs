@@ -70,7 +70,7 @@ pub fn index(resources: &Resources) -> Value {
 
 /// The document of one group and version; nothing if it is not served.
 pub fn v3(resources: &Resources, group: &str, version: &str) -> Option<Value> {
-    if !group_versions(resources).iter().any(|served| *served == (group, version)) {
+    if !group_versions(resources).contains(&(group, version)) {
         return None;
     }
     let kinds = kinds(resources, group, version);

@@ -66,7 +66,7 @@ impl Writer<'_> {
         required.sort_unstable();
         put(&mut schema, "required", (!required.is_empty()).then(|| json!(required)));
         let gvks = self.gvks(as_type);
-        put(&mut schema, "x-kubernetes-group-version-kind", (!gvks.is_empty()).then(|| Value::Array(gvks)));
+        put(&mut schema, "x-kubernetes-group-version-kind", (!gvks.is_empty()).then_some(Value::Array(gvks)));
         put(&mut schema, "x-kubernetes-map-type", text(as_type.map_type));
         put(&mut schema, "x-kubernetes-unions", serde_json::from_str::<Value>(as_type.unions).ok()); // empty for most
         self.out.insert(as_type.name.to_owned(), Value::Object(schema));

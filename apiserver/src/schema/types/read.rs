@@ -212,22 +212,20 @@ fn unset(field: &Field, message: Option<Value>) -> Unset {
     if nilable {
         return if field.omit_empty { Unset::Omitted } else { Unset::Printed(Value::Null) };
     }
-    let scalar = match field.kind {
-        Kind::String => Some(json!("")),
-        Kind::Bool => Some(json!(false)),
-        Kind::Int32 | Kind::Int64 => Some(json!(0)),
-        Kind::Double => Some(json!(0.0)),
-        _ => None,
-    };
-    if field.omit_zero || (scalar.is_some() && field.omit_empty) {
+    if field.omit_zero || (field.omit_empty && is_scalar(field.kind)) {
         return Unset::Omitted;
     }
     Unset::Printed(match field.kind {
+        Kind::String => json!(""),
+        Kind::Bool | Kind::SchemaOrBool => json!(false),
+        Kind::Int32 | Kind::Int64 | Kind::Double | Kind::IntOrString => json!(0),
         Kind::Quantity => json!("0"),
-        Kind::IntOrString => json!(0),
-        Kind::SchemaOrBool => json!(false),
         Kind::Message(_) => message.unwrap_or(Value::Null),
         Kind::Time | Kind::MicroTime | Kind::Raw | Kind::FieldsV1 | Kind::Json | Kind::SchemaOrArray | Kind::SchemaOrStrings | Kind::Bytes => Value::Null,
-        Kind::String | Kind::Bool | Kind::Int32 | Kind::Int64 | Kind::Double => scalar.unwrap_or(Value::Null),
     })
+}
+
+/// Go's encoder knows when these are empty; a struct never is.
+fn is_scalar(kind: Kind) -> bool {
+    matches!(kind, Kind::String | Kind::Bool | Kind::Int32 | Kind::Int64 | Kind::Double)
 }
