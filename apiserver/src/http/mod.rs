@@ -197,7 +197,11 @@ impl Edge {
         }
         let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
         let request = ApiRequest { user, info, options, content_type: text(CONTENT_TYPE), user_agent: text(USER_AGENT), body };
-        let response = self.server.handle(request).await?;
+        let deprecated = deprecation(&request.info);
+        let mut response = self.server.handle(request).await?;
+        if let Some(sentence) = deprecated.filter(|sentence| !response.warnings.iter().any(|have| have == sentence)) {
+            response.warnings.insert(0, sentence.to_owned());
+        }
         Ok((response, style))
     }
 
@@ -227,6 +231,15 @@ impl Edge {
         let mut text = self.metrics.text();
         metrics::store(&self.server.store.metrics(), &mut text);
         text
+    }
+}
+
+/// What every request for a deprecated kind is warned of (`APILifecycleDeprecated` in `k8s.io/api/core/v1/lifecycle.go`).
+fn deprecation(info: &RequestInfo) -> Option<&'static str> {
+    match (info.group.as_str(), info.resource.as_str()) {
+        ("", "endpoints") => Some("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
+        ("", "componentstatuses") => Some("v1 ComponentStatus is deprecated in v1.19+"),
+        _ => None,
     }
 }
 

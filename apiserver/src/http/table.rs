@@ -89,8 +89,13 @@ impl Tabler<'_> {
     pub fn table(&self, items: &[Item], meta: &ListMeta<'_>, header: bool) -> Result<Vec<u8>, Status> {
         let columns = if header { self.columns().iter().map(describe).collect() } else { Value::Null };
         let metadata = meta.json();
-        let mut out = format!(r#"{{"kind":"Table","apiVersion":"{}","metadata":{metadata},"columnDefinitions":{columns},"rows":["#, self.version.api_version())
+        let mut out = format!(r#"{{"kind":"Table","apiVersion":"{}","metadata":{metadata},"columnDefinitions":{columns},"rows":"#, self.version.api_version())
             .into_bytes();
+        if items.is_empty() && self.columns().get(1).is_some_and(|column| column.name == "Created At") {
+            out.extend_from_slice(b"null}"); // what Kubernetes' default convertor leaves of no rows
+            return Ok(out);
+        }
+        out.push(b'[');
         for (index, item) in items.iter().enumerate() {
             if index > 0 {
                 out.push(b',');
