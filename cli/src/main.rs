@@ -1,12 +1,13 @@
 //! The `skiff` binary: `up`, `down`, `status` and `node` handle a cluster on this machine ([`cluster`]); `apiserver`, `scheduler`,
 //! `controller` and `agent` are its services, one process each ([`service`]); `get`, `apply`, `describe`, `logs` and `delete` serve where
-//! there is no kubectl ([`objects`]).
+//! there is no kubectl ([`objects`]); `bench` measures ([`bench`]).
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod cluster;
 mod kubeconfig;
 mod logging;
@@ -66,6 +67,8 @@ enum Command {
     Controller(ControllerArgs),
     /// Run a node's agent in the foreground
     Agent(AgentArgs),
+    /// Measure this machine and print a table
+    Bench(bench::BenchArgs),
 }
 
 fn main() -> ExitCode {
@@ -94,6 +97,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Scheduler(args) => service::scheduler(&files, args).map(done),
         Command::Controller(args) => service::controller(&files, args).map(done),
         Command::Agent(args) => service::agent(&files, args).map(done),
+        Command::Bench(args) => bench::bench(args).map(done),
         command => service::runtime(1)?.block_on(run_command(&files, command)),
     }
 }
@@ -110,6 +114,6 @@ async fn run_command(files: &Files, command: Command) -> anyhow::Result<ExitCode
         Command::Describe(args) => objects::describe(files, args).await.map(done),
         Command::Logs(args) => objects::logs(files, args).await.map(done),
         Command::Delete(args) => objects::delete(files, args).await.map(done),
-        Command::Apiserver(_) | Command::Scheduler(_) | Command::Controller(_) | Command::Agent(_) => unreachable!("services have their own runtimes"),
+        Command::Apiserver(_) | Command::Scheduler(_) | Command::Controller(_) | Command::Agent(_) | Command::Bench(_) => unreachable!("services have their own runtimes"),
     }
 }
