@@ -55,7 +55,9 @@ pub fn controller(files: &Files, args: ControllerArgs) -> Result<()> {
         let controllers = skiff_controller::Controllers::new(skiff_controller::Config::new(api, timings, ca));
         let readiness = controllers.readiness();
         let ready = Arc::new(move || readiness.borrow().clone());
-        listen(files, "controller", Probes { ready, set_log_level: log_level, ..Probes::none() }, &stop).await?;
+        let counted = controllers.metrics();
+        let metrics = Arc::new(move || counted.text());
+        listen(files, "controller", Probes { ready, metrics, set_log_level: log_level }, &stop).await?;
         controllers.run(stop).await;
         Ok(())
     })

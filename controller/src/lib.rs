@@ -19,6 +19,7 @@ pub mod hash;
 pub mod index;
 pub mod kinds;
 pub mod manager;
+pub mod metrics;
 pub mod namespace;
 pub mod node_lifecycle;
 pub mod ownership;
@@ -33,6 +34,8 @@ pub mod world;
 
 pub use config::{Config, Timings};
 
+use std::sync::Arc;
+
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -43,12 +46,13 @@ pub type Readiness = watch::Receiver<Result<(), String>>;
 pub struct Controllers {
     config: Config,
     ready: watch::Sender<Result<(), String>>,
+    metrics: Arc<metrics::Metrics>,
 }
 
 impl Controllers {
     /// Of this configuration.
     pub fn new(config: Config) -> Self {
-        Self { config, ready: watch::Sender::new(Err("not started".to_owned())) }
+        Self { config, ready: watch::Sender::new(Err("not started".to_owned())), metrics: Arc::default() }
     }
 
     /// For `/readyz`.
@@ -56,9 +60,14 @@ impl Controllers {
         self.ready.subscribe()
     }
 
+    /// For `/metrics`.
+    pub fn metrics(&self) -> Arc<metrics::Metrics> {
+        self.metrics.clone()
+    }
+
     /// Runs until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        manager::run(self.config, stop, self.ready).await;
+        manager::run(self.config, stop, self.ready, self.metrics).await;
     }
 }
 

@@ -19,6 +19,7 @@ use crate::connection::Connection;
 use crate::execute::Writer;
 use crate::gc::{Bare, Collector};
 use crate::kinds::{self, KINDS};
+use crate::metrics::Metrics;
 use crate::reconciler::{Reconciler, work};
 use crate::replicaset::Flavor;
 use crate::routes;
@@ -190,7 +191,7 @@ fn wall_clock() -> Timestamp {
 }
 
 /// Runs every controller until `stop`.
-pub async fn run(config: Config, stop: CancellationToken, ready: tokio::sync::watch::Sender<Result<(), String>>) {
+pub async fn run(config: Config, stop: CancellationToken, ready: tokio::sync::watch::Sender<Result<(), String>>, metrics: Arc<Metrics>) {
     let connection = Arc::new(Connection::new(config.api.clone()));
     let config = Config { api: connection.clone(), ..config };
     let writer = Writer::new(connection.clone());
@@ -212,7 +213,7 @@ pub async fn run(config: Config, stop: CancellationToken, ready: tokio::sync::wa
         }
         tokio::select! { () = stop.cancelled() => return, () = tokio::time::sleep(Duration::from_millis(10)) => {} }
     }
-    start_controllers(&config, &sinks, &writer, &mut tasks);
+    start_controllers(&config, &sinks, &writer, &metrics, &mut tasks);
     start_watchmen(&config, &sinks, &writer, connection, &stop, &mut tasks);
     stop.cancelled().await;
     sinks.queues.all().into_iter().for_each(Queue::close);
@@ -291,7 +292,7 @@ fn recorder(config: &Config, component: &str) -> Recorder {
     Recorder::new(config.api.clone(), Source { component: component.to_owned(), host: String::new(), style: Style::Core })
 }
 
-fn start_controllers(config: &Config, sinks: &Sinks, writer: &Writer, tasks: &mut JoinSet<()>) {
+fn start_controllers(config: &Config, sinks: &Sinks, writer: &Writer, metrics: &Metrics, tasks: &mut JoinSet<()>) {
     let recorder = |component: &str| recorder(config, component);
     let (world, queues) = (&sinks.world, &sinks.queues);
     let set = |flavor: Flavor| Arc::new(replicaset::Controller::new(flavor, world.clone(), writer.clone(), recorder(flavor.component())));
@@ -309,8 +310,9 @@ fn start_controllers(config: &Config, sinks: &Sinks, writer: &Writer, tasks: &mu
         (Arc::new(namespace::Controller { world: world.clone(), writer: writer.clone() }), &queues.namespaces),
     ];
     for (controller, queue) in controllers {
+        let counters = metrics.of(controller.name(), queue);
         for _ in 0..config.workers {
-            tasks.spawn(work(controller.clone(), queue.clone()));
+            tasks.spawn(work(controller.clone(), queue.clone(), counters.clone()));
         }
     }
     for _ in 0..config.workers {

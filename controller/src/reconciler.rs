@@ -1,6 +1,7 @@
 //! What a reconciler is, and the loop that runs one: a queue of keys, a few workers, and a retry that waits longer each time.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +11,8 @@ use skiff_client::queue::Queue;
 use skiff_proto::status::Status;
 use skiff_proto::v1;
 use tracing::{debug, warn};
+
+use crate::metrics::Counters;
 
 /// Brings one object nearer to what it should be. It is told a key and nothing else: it reads the caches and plans from what is.
 #[async_trait]
@@ -22,8 +25,9 @@ pub trait Reconciler: Send + Sync + 'static {
 }
 
 /// Takes keys off the queue until it is closed.
-pub async fn work(reconciler: Arc<dyn Reconciler>, queue: Queue<Key>) {
+pub async fn work(reconciler: Arc<dyn Reconciler>, queue: Queue<Key>, counters: Arc<Counters>) {
     while let Some(key) = queue.get().await {
+        counters.reconciles.fetch_add(1, Ordering::Relaxed);
         match reconciler.reconcile(&key).await {
             Ok(again) => {
                 queue.forget(&key);
@@ -32,6 +36,7 @@ pub async fn work(reconciler: Arc<dyn Reconciler>, queue: Queue<Key>) {
                 }
             }
             Err(status) => {
+                counters.failures.fetch_add(1, Ordering::Relaxed);
                 // A conflict says that the cache was behind: it is no failure of anything.
                 if status.is_conflict() || status.is_not_found() || status.is_already_exists() {
                     debug!(controller = reconciler.name(), %key, %status, "trying again");
