@@ -51,7 +51,7 @@ pub struct Timings {
     pub lease_duration: Duration,
     /// Between two node statuses where nothing changed.
     pub node_status: Duration,
-    /// Between two looks at whether the node status changed.
+    /// Between two looks at whether the images changed; what else may change says so itself.
     pub node_check: Duration,
     /// The first and the longest delay before a crashed container is started again.
     pub crash: (Duration, Duration),
@@ -69,7 +69,7 @@ impl Timings {
         lease_renewal: Duration::from_secs(10),
         lease_duration: Duration::from_secs(40),
         node_status: Duration::from_secs(300),
-        node_check: Duration::from_secs(10),
+        node_check: Duration::from_secs(60),
         crash: (Duration::from_secs(10), Duration::from_secs(300)),
         pull: (Duration::from_secs(10), Duration::from_secs(300)),
         retry: Duration::from_secs(10),

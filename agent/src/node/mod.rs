@@ -156,7 +156,7 @@ async fn keep_status(config: &Config, facts: &status::Facts, health: &Health) {
                 Err(error) => tracing::info!(node = %config.node_name, %error, "node status not written"),
             }
         }
-        let pause = if written.is_some() { timings.node_check.max(std::time::Duration::from_secs(10)) } else { std::time::Duration::from_secs(1) };
+        let pause = if written.is_some() { timings.node_check } else { std::time::Duration::from_secs(1) };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = health.changed.notified() => {}

@@ -145,6 +145,12 @@ async fn pull(shared: &Shared, start: &Start<'_>, memory: &mut Memory, name: &st
             return Err(NotStarted { waiting, retry: crate::clock::between(now, until) });
         }
     }
+    let secrets = pod::spec(start.pod).image_pull_secrets.as_deref().unwrap_or_default();
+    if !secrets.is_empty() {
+        let names = secrets.iter().map(|secret| secret.name.as_str()).collect::<Vec<_>>().join(", ");
+        let message = format!("Image pull secrets are not used by this node yet ({names}); attempting to pull the image may not succeed.");
+        start.tell(shared, Type::Warning, "FailedToRetrieveImagePullSecret", message);
+    }
     start.tell(shared, Type::Normal, "Pulling", format!("Pulling image \"{name}\""));
     let began = config.clock.now();
     match config.runtime.pull_image(name).await {

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use skiff_client::events::Type;
 use std::time::{Duration, Instant};
 
-/// A container keeps at least this much time after its preStop hook (`minimumGracePeriodInSeconds`).
+/// However short its grace is, a container keeps at least this much time to end by itself (`minimumGracePeriodInSeconds`).
 const LEAST: Duration = Duration::from_secs(2);
 
 /// Which container to stop, and why.
@@ -40,9 +40,9 @@ pub async fn container(shared: &Shared, kill: &Kill<'_>) -> Result<(), RuntimeEr
             tracing::info!(pod = %pod::id(kill.pod).name, container = %kill.container.name, %message, "preStop hook failed");
             tell(Type::Warning, "FailedPreStopHook", "PreStopHook failed");
         }
-        grace = grace.saturating_sub(began.elapsed()).max(LEAST);
+        grace = grace.saturating_sub(began.elapsed());
     }
-    shared.config.runtime.stop_container(kill.id, grace).await
+    shared.config.runtime.stop_container(kill.id, grace.max(LEAST)).await
 }
 
 /// Stops every running container of a pod: the others together, then the sidecars from the last to the first, all within `grace`.
@@ -60,8 +60,7 @@ pub async fn all(shared: &Shared, pod: &Pod, observed: &ObservedPod, grace: Dura
     join_all(others.map(|container| stop(container.id.clone(), container.name.clone(), grace))).await.into_iter().collect::<Result<Vec<()>, _>>()?;
     for sidecar in sidecars.iter().rev() {
         for container in running.iter().filter(|container| container.name == sidecar.name) {
-            let left = grace.saturating_sub(began.elapsed()).max(LEAST.min(grace));
-            stop(container.id.clone(), container.name.clone(), left).await?;
+            stop(container.id.clone(), container.name.clone(), grace.saturating_sub(began.elapsed())).await?;
         }
     }
     Ok(())
