@@ -17,6 +17,7 @@ pub mod execute;
 pub mod gc;
 pub mod hash;
 pub mod index;
+pub mod job;
 pub mod kinds;
 pub mod manager;
 pub mod metrics;

@@ -8,7 +8,7 @@ use skiff_client::events::{Recorder, Source, Style};
 use skiff_client::informer::{Change, Informer, Key};
 use skiff_client::queue::Queue;
 use skiff_proto::resource::{
-    CONFIGMAPS, DEPLOYMENTS, ENDPOINTS, ENDPOINTSLICES, LEASES, NAMESPACES, NODES, PODS, REPLICASETS, REPLICATIONCONTROLLERS, SERVICEACCOUNTS, SERVICES,
+    CONFIGMAPS, DEPLOYMENTS, ENDPOINTS, ENDPOINTSLICES, JOBS, LEASES, NAMESPACES, NODES, PODS, REPLICASETS, REPLICATIONCONTROLLERS, SERVICEACCOUNTS, SERVICES,
 };
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -25,7 +25,7 @@ use crate::replicaset::Flavor;
 use crate::routes;
 use crate::view::{Object, Replicas};
 use crate::world::World;
-use crate::{deployment, endpoint_slice, endpoints, namespace, node_lifecycle, pod_gc, replicaset, root_ca, service_account};
+use crate::{deployment, endpoint_slice, endpoints, job, namespace, node_lifecycle, pod_gc, replicaset, root_ca, service_account};
 
 /// The queue of each controller.
 #[derive(Clone, Default)]
@@ -40,12 +40,13 @@ pub struct Queues {
     endpoints: Queue<Key>,
     slices: Queue<Key>,
     mirrors: Queue<Key>,
+    jobs: Queue<Key>,
 }
 
 impl Queues {
-    fn all(&self) -> [&Queue<Key>; 10] {
-        let Self { deployments, replica_sets, replication_controllers, accounts, bundles, namespaces, evictions, endpoints, slices, mirrors } = self;
-        [deployments, replica_sets, replication_controllers, accounts, bundles, namespaces, evictions, endpoints, slices, mirrors]
+    fn all(&self) -> [&Queue<Key>; 11] {
+        let Self { deployments, replica_sets, replication_controllers, accounts, bundles, namespaces, evictions, endpoints, slices, mirrors, jobs } = self;
+        [deployments, replica_sets, replication_controllers, accounts, bundles, namespaces, evictions, endpoints, slices, mirrors, jobs]
     }
 }
 
@@ -57,6 +58,7 @@ struct Informers {
     replica_sets: Informer<Replicas>,
     replication_controllers: Informer<Replicas>,
     deployments: Informer<crate::view::Deployment>,
+    jobs: Informer<crate::view::Job>,
     services: Informer<crate::view::Service>,
     endpoints: Informer<crate::view::Endpoints>,
     slices: Informer<crate::view::EndpointSlice>,
@@ -75,6 +77,7 @@ impl Informers {
             replica_sets: Informer::all(api(), REPLICASETS),
             replication_controllers: Informer::all(api(), REPLICATIONCONTROLLERS),
             deployments: Informer::all(api(), DEPLOYMENTS),
+            jobs: Informer::all(api(), JOBS),
             services: Informer::all(api(), SERVICES),
             endpoints: Informer::all(api(), ENDPOINTS),
             slices: Informer::all(api(), ENDPOINTSLICES),
@@ -92,6 +95,7 @@ impl Informers {
             replica_sets: self.replica_sets.cache(),
             replication_controllers: self.replication_controllers.cache(),
             deployments: self.deployments.cache(),
+            jobs: self.jobs.cache(),
             services: self.services.cache(),
             endpoints: self.endpoints.cache(),
             slices: self.slices.cache(),
@@ -130,6 +134,7 @@ impl Sinks {
         world.pods_by_node.take(change);
         add_all(&queues.replica_sets, routes::sets_of_pod("ReplicaSet", &world.replica_sets, change));
         add_all(&queues.replication_controllers, routes::sets_of_pod("ReplicationController", &world.replication_controllers, change));
+        add_all(&queues.jobs, routes::jobs_of_pod(world, change));
         add_all(&queues.deployments, routes::recreating_deployment(world, change));
         add_all(&queues.evictions, routes::movable_pod(world, change));
         for key in routes::services_of_pod(world, change) {
@@ -235,6 +240,7 @@ fn start_informers(informers: Informers, sinks: &Sinks, _config: &Config, stop: 
             .deployments
             .run(stop.clone(), sinks.handler("apps/v1", "Deployment", |sinks, change| add_all(&sinks.queues.deployments, routes::key(change).cloned()))),
     );
+    tasks.spawn(informers.jobs.run(stop.clone(), sinks.handler("batch/v1", "Job", |sinks, change| add_all(&sinks.queues.jobs, routes::key(change).cloned()))));
     tasks.spawn(informers.services.run(stop.clone(), sinks.handler("v1", "Service", Sinks::service)));
     tasks.spawn(informers.endpoints.run(stop.clone(), sinks.handler("v1", "Endpoints", Sinks::endpoints)));
     tasks.spawn(informers.slices.run(stop.clone(), sinks.handler("discovery.k8s.io/v1", "EndpointSlice", Sinks::slice)));
@@ -297,9 +303,10 @@ fn start_controllers(config: &Config, sinks: &Sinks, writer: &Writer, metrics: &
     let (world, queues) = (&sinks.world, &sinks.queues);
     let set = |flavor: Flavor| Arc::new(replicaset::Controller::new(flavor, world.clone(), writer.clone(), recorder(flavor.component())));
     let slices = |source, component: &str| Arc::new(endpoint_slice::Controller::new(source, world.clone(), writer.clone(), recorder(component)));
-    let controllers: [(Arc<dyn Reconciler>, &Queue<Key>); 10] = [
+    let controllers: [(Arc<dyn Reconciler>, &Queue<Key>); 11] = [
         (Arc::new(deployment::Controller::new(world.clone(), writer.clone(), recorder("deployment-controller"))), &queues.deployments),
         (Arc::new(node_lifecycle::Evictor::new(world.clone(), writer.clone(), recorder("taint-eviction-controller"))), &queues.evictions),
+        (Arc::new(job::Controller::new(world.clone(), writer.clone(), recorder("job-controller"))), &queues.jobs),
         (set(Flavor::ReplicaSet), &queues.replica_sets),
         (set(Flavor::ReplicationController), &queues.replication_controllers),
         (Arc::new(endpoints::Controller::new(world.clone(), writer.clone(), recorder("endpoint-controller"))), &queues.endpoints),

@@ -50,6 +50,15 @@ pub fn sets_of_pod(kind: &str, sets: &Cache<Replicas>, change: &Change<Pod>) -> 
     })
 }
 
+/// The Jobs that a pod's change concerns.
+pub fn jobs_of_pod(world: &World, change: &Change<Pod>) -> Vec<Key> {
+    let (before, after) = sides(change);
+    controllers("Job", before.map(|pod| pod.meta()), after.map(|pod| pod.meta()), |orphan| {
+        let all = world.jobs.list_namespace(&orphan.namespace);
+        all.iter().filter(|job| selects(&job.spec.selector, orphan)).map(|job| job.key()).collect()
+    })
+}
+
 /// The Deployments that a ReplicaSet's change concerns.
 pub fn deployments_of_set(world: &World, change: &Change<Replicas>) -> Vec<Key> {
     let (before, after) = sides(change);

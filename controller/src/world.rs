@@ -6,7 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 use skiff_client::informer::Cache;
 
 use crate::index::{Index, by_controller, by_node};
-use crate::view::{CaBundle, Deployment, EndpointSlice, Endpoints, Lease, Namespace, Node, Pod, Replicas, Service, ServiceAccount};
+use crate::view::{CaBundle, Deployment, EndpointSlice, Endpoints, Job, Lease, Namespace, Node, Pod, Replicas, Service, ServiceAccount};
 
 /// The caches of one cluster. Each is filled by one informer of [`crate::manager`].
 pub struct World {
@@ -26,6 +26,8 @@ pub struct World {
     pub replication_controllers: Arc<Cache<Replicas>>,
     /// Every Deployment.
     pub deployments: Arc<Cache<Deployment>>,
+    /// Every Job.
+    pub jobs: Arc<Cache<Job>>,
     /// Every service.
     pub services: Arc<Cache<Service>>,
     /// Every Endpoints object.
@@ -52,6 +54,7 @@ impl World {
             ("replicasets", self.replica_sets.synced()),
             ("replicationcontrollers", self.replication_controllers.synced()),
             ("deployments", self.deployments.synced()),
+            ("jobs", self.jobs.synced()),
             ("services", self.services.synced()),
             ("endpoints", self.endpoints.synced()),
             ("endpointslices", self.slices.synced()),
@@ -81,6 +84,7 @@ impl World {
             replica_sets: Arc::default(),
             replication_controllers: Arc::default(),
             deployments: Arc::default(),
+            jobs: Arc::default(),
             services: Arc::default(),
             endpoints: Arc::default(),
             slices: Arc::default(),

@@ -4,6 +4,7 @@
 //! some plan looks at. Because a view is not the whole object it is never written back: writes are patches.
 
 pub mod deployment;
+pub mod job;
 pub mod meta;
 pub mod namespace;
 pub mod node;
@@ -16,6 +17,7 @@ use skiff_client::informer::{Cached, Key};
 use skiff_proto::v1;
 
 pub use deployment::Deployment;
+pub use job::Job;
 pub use meta::{Labels, Meta, Owner};
 pub use namespace::{CaBundle, Namespace, ServiceAccount};
 pub use node::{Lease, Node};
@@ -50,7 +52,7 @@ macro_rules! objects {
         }
     )*};
 }
-objects!(Deployment, Replicas, Pod, Node, Lease, Service, Endpoints, EndpointSlice, Namespace, ServiceAccount, CaBundle);
+objects!(Job, Deployment, Replicas, Pod, Node, Lease, Service, Endpoints, EndpointSlice, Namespace, ServiceAccount, CaBundle);
 
 macro_rules! cached {
     ($($view:ty),*) => {$(
@@ -61,7 +63,7 @@ macro_rules! cached {
         }
     )*};
 }
-cached!(Deployment, Replicas, Pod, Node, Lease, Service, Endpoints, EndpointSlice, Namespace, ServiceAccount);
+cached!(Job, Deployment, Replicas, Pod, Node, Lease, Service, Endpoints, EndpointSlice, Namespace, ServiceAccount);
 
 impl Cached for CaBundle {
     fn read(object: &v1::Object) -> Result<Self, serde_json::Error> {
