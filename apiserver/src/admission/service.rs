@@ -247,7 +247,10 @@ fn families(service: &mut Value, old: Option<&Value>) -> Result<(), Status> {
         service["spec"]["ipFamilyPolicy"] = Value::from(policy);
     }
     let policy = text(&service["spec"]["ipFamilyPolicy"]).to_owned();
-    let mut errors = Vec::new();
+    let mut errors = well_formed(service, &policy);
+    if !errors.is_empty() {
+        return Err(failure::invalid("", "Service", meta::get(service, "name"), &errors));
+    }
     if policy == "SingleStack" {
         for (key, what) in [("clusterIPs", "cluster IPs"), ("ipFamilies", "IP families")] {
             if items(&service["spec"][key]).len() == 2 {
@@ -289,6 +292,31 @@ fn families(service: &mut Value, old: Option<&Value>) -> Result<(), Status> {
     }
     service["spec"]["ipFamilies"] = Value::from(wanted);
     Ok(())
+}
+
+/// `ValidateServiceClusterIPsRelatedFields`: policy, families and addresses, each by itself and with the others.
+fn well_formed(service: &Value, policy: &str) -> Vec<FieldError> {
+    let spec = &service["spec"];
+    let mut errors = Vec::new();
+    if !matches!(policy, "PreferDualStack" | "RequireDualStack" | "SingleStack") {
+        let known = ["PreferDualStack", "RequireDualStack", "SingleStack"];
+        errors.push(FieldError::not_supported("spec.ipFamilyPolicy", policy, &known));
+    }
+    let mut seen = BTreeSet::new();
+    for (index, family) in items(&spec["ipFamilies"]).iter().map(text).enumerate() {
+        let path = format!("spec.ipFamilies[{index}]");
+        if !matches!(family, "IPv4" | "IPv6") {
+            errors.push(FieldError::not_supported(path, family, &["IPv4", "IPv6"]));
+        } else if !seen.insert(family) {
+            errors.push(FieldError::duplicate(path, family));
+        }
+    }
+    let (single, all) = (text(&spec["clusterIP"]), items(&spec["clusterIPs"]));
+    if all.first().map(text).is_some_and(|first| first != single) {
+        let why = if single.is_empty() { "must be empty when `clusterIP` is not specified" } else { "first value must match `clusterIP`" };
+        errors.push(FieldError::invalid("spec.clusterIPs", spec["clusterIPs"].clone(), why));
+    }
+    errors
 }
 
 fn cluster_ip(taken: &mut Taken, service: &mut Value, old: Option<&Value>, claim: &mut Claim) -> Result<(), Status> {

@@ -47,6 +47,15 @@ const EVENT_FIELDS: &[(&str, &str)] = &[
     ("reportingComponent", "reportingController"),
 ];
 
+/// The core name of a field of events.k8s.io that a selector names (`AddFieldLabelConversionsForEvent`).
+pub fn stored_event_field(field: &str) -> String {
+    match field.strip_prefix("regarding.") {
+        Some(part) => format!("involvedObject.{part}"),
+        None if field == "reportingController" => "reportingComponent".to_owned(),
+        None => field.to_owned(),
+    }
+}
+
 fn is_new_event(resource: &Resource) -> bool {
     resource.group == "events.k8s.io" && resource.plural == "events"
 }

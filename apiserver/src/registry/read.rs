@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use skiff_proto::status::{Cause, Details, Status};
 
 use super::call::Call;
+use super::convert;
 use super::options::revision;
 use super::selector::{Selection, parse_fields, parse_labels};
 use crate::dispatch::{Answer, ApiResponse};
@@ -49,6 +50,9 @@ impl Call<'_> {
         let options = &self.request.options;
         let labels = parse_labels(&options.label_selector).map_err(failure::bad_request)?;
         let mut fields = parse_fields(&options.field_selector).map_err(failure::bad_request)?;
+        if self.resource.group == "events.k8s.io" {
+            fields.iter_mut().for_each(|one| one.field = convert::stored_event_field(&one.field));
+        }
         for one in &fields {
             self.known_field(&one.field)?;
         }

@@ -35,7 +35,7 @@ impl Strategy for ConfigMap {
             size += decoded_length(value);
         }
         if size > MAX_SIZE {
-            errors.push(FieldError::too_long("", MAX_SIZE));
+            errors.push(FieldError::too_long("[]", MAX_SIZE));
         }
         errors
     }

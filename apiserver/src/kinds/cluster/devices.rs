@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::small::{Generation, NOTHING, Small, each};
-use crate::kinds::json::{default_text, flag, has, int, is_empty, object_at, text};
+use crate::kinds::json::{default_text, has, int, is_empty, object_at, text};
 use crate::kinds::table::{age, name};
 
 /// Classes of devices.
@@ -52,12 +52,7 @@ pub const SLICE: Small = Small {
     columns: "resourceslices.v1.resource.k8s.io",
     cells: |object, now| {
         let spec = &object["spec"];
-        let node = match text(&spec["nodeName"]) {
-            "" if flag(&spec["allNodes"]) => "<all>",
-            "" => "<unset>",
-            node => node,
-        };
-        vec![name(object), node.into(), text(&spec["driver"]).into(), text(&spec["pool"]["name"]).into(), age(object, now)]
+        vec![name(object), text(&spec["nodeName"]).into(), text(&spec["driver"]).into(), text(&spec["pool"]["name"]).into(), age(object, now)]
     },
     generation: Generation::Counts,
     fields: &["spec.nodeName", "spec.driver"],

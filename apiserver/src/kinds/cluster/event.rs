@@ -15,7 +15,14 @@ impl Strategy for Event {
     fn validate(&self, object: &Value, _context: &Context) -> Vec<FieldError> {
         let (about, own) = (text(&object["involvedObject"]["namespace"]), text(&object["metadata"]["namespace"]));
         let fits = if about.is_empty() { matches!(own, "" | "default") } else { own == about };
-        if fits { Vec::new() } else { vec![FieldError::invalid("involvedObject.namespace", about, "does not match event.namespace")] }
+        let mut errors = Vec::new();
+        if !fits {
+            errors.push(FieldError::invalid("involvedObject.namespace", about, "does not match event.namespace"));
+        }
+        if !object["eventTime"].is_null() {
+            errors.extend(reported(object));
+        }
+        errors
     }
 
     fn columns(&self) -> Vec<Column> {
@@ -82,6 +89,28 @@ impl Strategy for Event {
             _ => crate::kinds::table::text_at(object, path), // a path of the object
         }
     }
+}
+
+/// What an event with an `eventTime` (one of the new kind) must say: `legacyValidateEvent`.
+fn reported(object: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let controller = text(&object["reportingComponent"]);
+    if controller.is_empty() {
+        errors.push(FieldError::required("reportingComponent", ""));
+    }
+    errors.extend(crate::kinds::name::qualified(controller).into_iter().map(|why| FieldError::invalid("reportingComponent", controller, why)));
+    for (key, most) in [("reportingInstance", 128), ("action", 128), ("reason", 128)] {
+        let value = text(&object[key]);
+        if value.is_empty() {
+            errors.push(FieldError::required(key, ""));
+        } else if value.len() > most {
+            errors.push(FieldError::invalid(key, "", format!("can have at most {most} characters")));
+        }
+    }
+    if text(&object["message"]).len() > 1024 {
+        errors.push(FieldError::invalid("message", "", "can have at most 1024 characters"));
+    }
+    errors
 }
 
 fn source(object: &Value, source: &Value) -> String {

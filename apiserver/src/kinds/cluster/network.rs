@@ -3,9 +3,23 @@
 use serde_json::{Value, json};
 
 use super::small::{Generation, NOTHING, Small, each};
+use crate::error::FieldError;
+use crate::kinds::check;
 use crate::kinds::json::{default, default_text, has, int, is_empty, items, object_at, text};
 use crate::kinds::labels::format_selector;
+use crate::kinds::path::Path;
 use crate::kinds::table::{age, name};
+
+/// `IsValidCIDRForLegacyField`
+pub fn cidr(value: &str, path: &Path, out: &mut Vec<FieldError>) {
+    let valid = value.split_once('/').is_some_and(|(address, bits)| {
+        let most = if address.contains(':') { 128 } else { 32 };
+        check::parse_ip(address).is_some() && bits.parse::<u32>().is_ok_and(|bits| bits <= most)
+    });
+    if !valid {
+        out.push(FieldError::invalid(path, value, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"));
+    }
+}
 
 /// Endpoints.
 pub const ENDPOINTS: Small = Small {
@@ -18,10 +32,80 @@ pub const ENDPOINTS: Small = Small {
             }
         }
     },
+    faults: endpoints_faults,
     create_on_update: true,
     warn: |_| vec!["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".to_owned()],
     ..NOTHING
 };
+
+/// `ValidateEndpointsCreate`
+fn endpoints_faults(object: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for (index, subset) in items(&object["subsets"]).iter().enumerate() {
+        let path = Path::new("subsets").index(index);
+        if is_empty(&subset["addresses"]) && is_empty(&subset["notReadyAddresses"]) {
+            errors.push(FieldError::required(&path, "must specify `addresses` or `notReadyAddresses`"));
+        }
+        for list in ["addresses", "notReadyAddresses"] {
+            for (index, address) in items(&subset[list]).iter().enumerate() {
+                endpoint_address(address, &path.child(list).index(index), &mut errors);
+            }
+        }
+        let several = items(&subset["ports"]).len() > 1;
+        for (index, port) in items(&subset["ports"]).iter().enumerate() {
+            let path = path.child("ports").index(index);
+            let named = text(&port["name"]);
+            if several && named.is_empty() {
+                errors.push(FieldError::required(path.child("name"), ""));
+            } else if !named.is_empty() {
+                check::label(named, &path.child("name"), &mut errors);
+            }
+            let number = int(&port["port"]);
+            errors.extend(crate::kinds::name::port_number(number).into_iter().map(|why| FieldError::invalid(path.child("port"), number, why)));
+            check::one_of(text(&port["protocol"]), &["SCTP", "TCP", "UDP"], &path.child("protocol"), &mut errors);
+        }
+    }
+    errors
+}
+
+fn endpoint_address(address: &Value, path: &Path, errors: &mut Vec<FieldError>) {
+    let ip = text(&address["ip"]);
+    check::ip(ip, &path.child("ip"), errors);
+    if !text(&address["hostname"]).is_empty() {
+        check::label(text(&address["hostname"]), &path.child("hostname"), errors);
+    }
+    if check::parse_ip(ip).is_none() {
+        errors.push(FieldError::invalid(path.child("ip"), ip, "must be a valid IP address"));
+    }
+    errors.extend(special(ip).into_iter().map(|why| FieldError::invalid(path.child("ip"), ip, why)));
+}
+
+/// `ValidateEndpointIP`: addresses that mean something on every machine are nobody's endpoint.
+pub fn special(ip: &str) -> Vec<&'static str> {
+    let Some(address) = check::parse_ip(ip) else { return Vec::new() };
+    let mut all = Vec::new();
+    if address.is_unspecified() {
+        all.push("may not be unspecified (0.0.0.0 or ::)");
+    }
+    if address.is_loopback() {
+        all.push("may not be in the loopback range (127.0.0.0/8, ::1/128)");
+    }
+    let local = match address {
+        std::net::IpAddr::V4(four) => four.is_link_local(),
+        std::net::IpAddr::V6(six) => (six.segments()[0] & 0xffc0) == 0xfe80,
+    };
+    if local {
+        all.push("may not be in the link-local range (169.254.0.0/16, fe80::/10)");
+    }
+    let multicast = match address {
+        std::net::IpAddr::V4(four) => four.octets()[..3] == [224, 0, 0],
+        std::net::IpAddr::V6(six) => (six.segments()[0] & 0xff0f) == 0xff02,
+    };
+    if multicast {
+        all.push("may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)");
+    }
+    all
+}
 
 /// `formatEndpoints`: three of them, and how many more.
 fn endpoints(object: &Value) -> String {
@@ -127,6 +211,7 @@ pub const INGRESS: Small = Small {
         let ports = if is_empty(&spec["tls"]) { "80" } else { "80, 443" };
         vec![name(object), if class.is_empty() { "<none>" } else { class }.into(), hosts.into(), addresses.join(",").into(), ports.into(), age(object, now)]
     },
+    faults: super::ingress::faults,
     generation: Generation::Counts,
     ..NOTHING
 };
@@ -134,7 +219,7 @@ pub const INGRESS: Small = Small {
 /// IP addresses.
 pub const IP_ADDRESS: Small = Small {
     columns: "ipaddresses.v1.networking.k8s.io",
-    cells: |object, _| {
+    cells: |object, now| {
         let parent = &object["spec"]["parentRef"];
         let mut shown = String::new();
         if !text(&parent["group"]).is_empty() {
@@ -142,7 +227,7 @@ pub const IP_ADDRESS: Small = Small {
         }
         let parts = [text(&parent["resource"]), text(&parent["namespace"]), text(&parent["name"])];
         shown.push_str(&parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/"));
-        vec![name(object), shown.into()]
+        vec![name(object), shown.into(), age(object, now)]
     },
     ..NOTHING
 };

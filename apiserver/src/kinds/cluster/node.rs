@@ -14,13 +14,24 @@ pub struct Node;
 
 impl Strategy for Node {
     fn default(&self, object: &mut Value) {
+        // `podCIDR` is the first of `podCIDRs`; where they differ, the older field wins.
+        let single = text(&object["spec"]["podCIDR"]).to_owned();
+        let first = object["spec"]["podCIDRs"].get(0).map_or("", text).to_owned();
+        if !single.is_empty() && single != first {
+            object["spec"]["podCIDRs"] = serde_json::json!([single]);
+        } else if single.is_empty() && !first.is_empty() {
+            object["spec"]["podCIDR"] = Value::from(first);
+        }
         if is_empty(&object["status"]["allocatable"]) && !is_empty(&object["status"]["capacity"]) {
             object["status"]["allocatable"] = object["status"]["capacity"].clone();
         }
     }
 
     fn validate(&self, object: &Value, _context: &Context) -> Vec<FieldError> {
-        taints(object)
+        let mut errors = taints(object);
+        errors.extend(amounts(object));
+        errors.extend(networks(object));
+        errors
     }
 
     fn validate_update(&self, object: &Value, old: &Value, context: &Context) -> Vec<FieldError> {
@@ -96,12 +107,41 @@ fn address<'a>(node: &'a Value, kind: &str) -> &'a str {
     items(&node["status"]["addresses"]).iter().find(|one| one["type"] == kind).map_or("<none>", |one| text(&one["address"]))
 }
 
+/// Amounts of `status`.
+fn amounts(node: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for part in ["capacity", "allocatable"] {
+        for (resource, amount) in entries(&node["status"][part]) {
+            let path = Path::new("status").child(part).child(resource);
+            crate::kinds::check::resource_amount(resource, amount, &path, &mut errors);
+        }
+    }
+    errors
+}
+
+/// `spec.podCIDRs`: valid, and at most one a family.
+fn networks(node: &Value) -> Vec<FieldError> {
+    let all = &node["spec"]["podCIDRs"];
+    let path = Path::new("spec.podCIDRs");
+    let mut errors = Vec::new();
+    for (index, cidr) in items(all).iter().map(text).enumerate() {
+        super::network::cidr(cidr, &path.index(index), &mut errors);
+    }
+    let six = |wanted: bool| items(all).iter().filter(|cidr| text(cidr).contains(':') == wanted).count();
+    if items(all).len() > 2 {
+        errors.push(FieldError::invalid(&path, all.clone(), "may specify no more than one CIDR for each IP family"));
+    } else if items(all).len() == 2 && errors.is_empty() && six(true) != 1 {
+        errors.push(FieldError::invalid(&path, all.clone(), "may specify no more than one CIDR for each IP family"));
+    }
+    errors
+}
+
 /// `validateNodeTaints`
 fn taints(node: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let mut seen = std::collections::BTreeSet::new();
     for (index, taint) in items(&node["spec"]["taints"]).iter().enumerate() {
-        let path = Path::new("spec.taints").index(index);
+        let path = Path::new("metadata.taints").index(index);
         errors.extend(labels::validate_key(text(&taint["key"]), &path.child("key")));
         let value = text(&taint["value"]);
         let faults = names::label_value(value);
@@ -117,7 +157,11 @@ fn taints(node: &Value) -> Vec<FieldError> {
             }
         }
         if !seen.insert((text(&taint["effect"]), text(&taint["key"]))) {
-            let mut duplicate = FieldError::duplicate(&path, taint.clone());
+            let text = |key: &str| crate::kinds::json::text(&taint[key]);
+            let time = if taint["timeAdded"].is_null() { "null".to_owned() } else { taint["timeAdded"].to_string() };
+            let shown = format!("{{\"Key\":{:?},\"Value\":{:?},\"Effect\":{:?},\"TimeAdded\":{time}}}", text("key"), text("value"), text("effect"));
+            let mut duplicate = FieldError::invalid_shown(&path, shown, "");
+            duplicate.kind = crate::error::FieldErrorKind::Duplicate;
             duplicate.detail = "taints must be unique by key and effect pair".to_owned();
             errors.push(duplicate);
         }

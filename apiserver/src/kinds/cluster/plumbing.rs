@@ -1,10 +1,14 @@
 //! Kinds that shape the API server itself: certificates, aggregated APIs, custom resources, admission, flow control.
 
+use base64::Engine;
 use serde_json::{Value, json};
 
 use super::small::{Generation, NOTHING, Small, each};
 use crate::error::FieldError;
+use crate::kinds::check;
 use crate::kinds::json::{default, default_text, has, int, is_empty, items, object_at, set, text};
+use crate::kinds::name as names;
+use crate::kinds::path::Path;
 use crate::kinds::table::{age, human_duration, name};
 
 /// Certificate requests: what a client may say of itself is what the server knows of it.
@@ -63,9 +67,70 @@ pub const CSR: Small = Small {
         }
         errors
     },
+    faults: csr_faults,
     fields: &["spec.signerName"],
     ..NOTHING
 };
+
+const USAGES: &[&str] = &[
+    "any",
+    "cert sign",
+    "client auth",
+    "code signing",
+    "content commitment",
+    "crl sign",
+    "data encipherment",
+    "decipher only",
+    "digital signature",
+    "email protection",
+    "encipher only",
+    "ipsec end system",
+    "ipsec tunnel",
+    "ipsec user",
+    "key agreement",
+    "key encipherment",
+    "microsoft sgc",
+    "netscape sgc",
+    "ocsp signing",
+    "s/mime",
+    "server auth",
+    "signing",
+    "timestamping",
+];
+
+/// `validateCertificateSigningRequest`
+fn csr_faults(object: &Value) -> Vec<FieldError> {
+    let (spec, path) = (&object["spec"], Path::new("spec"));
+    let mut errors = Vec::new();
+    let request = text(&spec["request"]);
+    let pem = base64::engine::general_purpose::STANDARD.decode(request).unwrap_or_default(); // the schema lets base64 only through
+    if !String::from_utf8_lossy(&pem).trim_start().starts_with("-----BEGIN CERTIFICATE REQUEST-----") {
+        errors.push(FieldError::invalid(path.child("request"), request, "PEM block type must be CERTIFICATE REQUEST"));
+    }
+    if is_empty(&spec["usages"]) {
+        errors.push(FieldError::required(path.child("usages"), ""));
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    for (index, usage) in items(&spec["usages"]).iter().map(text).enumerate() {
+        check::one_of(usage, USAGES, &path.child("usages").index(index), &mut errors);
+        if !seen.insert(usage) {
+            errors.push(FieldError::duplicate(path.child("usages").index(index), usage));
+        }
+    }
+    let signer = text(&spec["signerName"]);
+    let valid = signer.split_once('/').is_some_and(|(domain, rest)| domain.contains('.') && names::is_subdomain(domain) && !rest.is_empty());
+    if signer.is_empty() {
+        errors.push(FieldError::required(path.child("signerName"), ""));
+    } else if !valid {
+        let why = "must be a fully qualified domain and path of the form 'example.com/signer-name'";
+        errors.push(FieldError::invalid(path.child("signerName"), signer, why));
+    }
+    if has(spec, "expirationSeconds") && int(&spec["expirationSeconds"]) < 600 {
+        let why = "may not specify a duration less than 600 seconds (10 minutes)";
+        errors.push(FieldError::invalid(path.child("expirationSeconds"), spec["expirationSeconds"].clone(), why));
+    }
+    errors
+}
 
 /// Aggregated APIs.
 pub const API_SERVICE: Small = Small {
@@ -125,7 +190,6 @@ pub const CRD: Small = Small {
             "storedVersions": stored.into_iter().collect::<Vec<Value>>(),
         });
     },
-    warn: |_| vec!["skiff stores custom resource definitions but does not serve what they define yet".to_owned()],
     generation: Generation::Counts,
     ..NOTHING
 };

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::error::FieldError;
+use crate::kinds::check;
 use crate::kinds::json::{default, default_text, has, int, is_empty, items, object_at, remove, text};
 use crate::kinds::labels::{format_labels, validate_labels};
 use crate::kinds::name as names;
@@ -73,6 +74,18 @@ impl Strategy for Service {
 
     fn validate_name(&self, name: &str, prefix: bool) -> Vec<String> {
         names::dns_1035_label(name, prefix)
+    }
+
+    fn warnings(&self, object: &Value, _old: Option<&Value>, _context: &Context) -> Vec<String> {
+        let mut all = Vec::new();
+        let spec = &object["spec"];
+        if text(&spec["clusterIP"]) == "None" && !is_empty(&spec["externalIPs"]) {
+            all.push("spec.externalIPs is ignored for headless services".to_owned());
+        }
+        if text(&spec["trafficDistribution"]) == "PreferClose" {
+            all.push("spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"".to_owned());
+        }
+        all
     }
 
     fn columns(&self) -> Vec<Column> {
@@ -196,6 +209,7 @@ fn validate(spec: &Value) -> Vec<FieldError> {
         "ClientIP" | "None" => {}
         other => errors.push(FieldError::not_supported(path.child("sessionAffinity"), other, &["ClientIP", "None"])),
     }
+    policies(spec, kind, &path, &mut errors);
     let mut numbers = std::collections::BTreeSet::new();
     for (index, port) in items(&spec["ports"]).iter().enumerate() {
         if !numbers.insert((text(&port["protocol"]).to_owned(), int(&port["port"]))) {
@@ -208,6 +222,44 @@ fn validate(spec: &Value) -> Vec<FieldError> {
         }
     }
     errors
+}
+
+/// Who may be reached from where: external addresses, source ranges, traffic policies.
+fn policies(spec: &Value, kind: &str, path: &Path, errors: &mut Vec<FieldError>) {
+    for (index, ip) in items(&spec["externalIPs"]).iter().map(text).enumerate() {
+        let path = path.child("externalIPs").index(index);
+        if check::parse_ip(ip).is_none() {
+            check::ip(ip, &path, errors);
+        } else {
+            errors.extend(super::network::special(ip).into_iter().map(|why| FieldError::invalid(&path, ip, why)));
+        }
+    }
+    for (index, range) in items(&spec["loadBalancerSourceRanges"]).iter().map(text).enumerate() {
+        super::network::cidr(range, &path.child("LoadBalancerSourceRanges").index(index), errors);
+    }
+    let policy = text(&spec["externalTrafficPolicy"]);
+    if !policy.is_empty() {
+        if !is_externally_accessible(spec) {
+            errors.push(FieldError::invalid(path.child("externalTrafficPolicy"), policy, "may only be set for externally-accessible services"));
+        } else {
+            check::one_of(policy, &["Cluster", "Local"], &path.child("externalTrafficPolicy"), errors);
+        }
+    }
+    let health = int(&spec["healthCheckNodePort"]);
+    if health != 0 && !needs_health_check(spec) {
+        let why = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
+        errors.push(FieldError::invalid(path.child("healthCheckNodePort"), health, why));
+    }
+    if has(spec, "internalTrafficPolicy") {
+        check::one_of(text(&spec["internalTrafficPolicy"]), &["Cluster", "Local"], &path.child("internalTrafficPolicy"), errors);
+    } else if kind != "ExternalName" {
+        errors.push(FieldError::required(path.child("internalTrafficPolicy"), ""));
+    }
+    let spread = text(&spec["trafficDistribution"]);
+    if !spread.is_empty() && !matches!(spread, "PreferClose" | "PreferSameZone" | "PreferSameNode") {
+        let known = ["PreferClose", "PreferSameZone", "PreferSameNode"];
+        errors.push(FieldError::not_supported_as_listed(path.child("trafficDistribution"), spread, &known));
+    }
 }
 
 fn validate_port(port: &Value, alone: bool, path: &Path, seen: &mut std::collections::BTreeSet<String>, errors: &mut Vec<FieldError>) {

@@ -130,6 +130,16 @@ pub fn each<'a>(object: &'a mut Value, key: &str) -> impl Iterator<Item = &'a mu
 pub const LEASE: Small = Small {
     columns: "leases.v1.coordination.k8s.io",
     cells: |object, now| vec![name(object), text(&object["spec"]["holderIdentity"]).into(), age(object, now)],
+    faults: |object| {
+        let (spec, mut errors) = (&object["spec"], Vec::new());
+        if has(spec, "leaseDurationSeconds") && int(&spec["leaseDurationSeconds"]) <= 0 {
+            errors.push(FieldError::invalid("spec.leaseDurationSeconds", spec["leaseDurationSeconds"].clone(), "must be greater than 0"));
+        }
+        if has(spec, "leaseTransitions") && int(&spec["leaseTransitions"]) < 0 {
+            errors.push(FieldError::invalid("spec.leaseTransitions", spec["leaseTransitions"].clone(), "must be greater than or equal to 0"));
+        }
+        errors
+    },
     create_on_update: true,
     unconditional: false,
     ..NOTHING
@@ -220,6 +230,8 @@ pub const RESOURCE_QUOTA: Small = Small {
         };
         vec![name(object), shown(false).into(), shown(true).into(), age(object, now)]
     },
+    faults: super::quota::faults,
+    warn: super::quota::warnings,
     ..NOTHING
 };
 

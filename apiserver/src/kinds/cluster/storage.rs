@@ -4,7 +4,10 @@ use serde_json::{Value, json};
 
 use super::small::{Generation, NOTHING, Small};
 use crate::error::FieldError;
+use crate::kinds::check;
 use crate::kinds::json::{default, default_text, flag, has, is_empty, items, object_at, set, text};
+use crate::kinds::name as names;
+use crate::kinds::path::Path;
 use crate::kinds::table::{age, name};
 
 /// The amount of storage, "0" where none is told.
@@ -31,6 +34,34 @@ pub const STORAGE_CLASS: Small = Small {
     fill: |object| {
         default_text(object, "reclaimPolicy", "Delete");
         default_text(object, "volumeBindingMode", "Immediate");
+    },
+    faults: |object| {
+        let mut errors = Vec::new();
+        let provisioner = text(&object["provisioner"]);
+        if provisioner.is_empty() {
+            errors.push(FieldError::required("provisioner", ""));
+        } else {
+            let lower = provisioner.to_lowercase();
+            errors.extend(names::qualified(&lower).into_iter().map(|why| FieldError::invalid("provisioner", lower.as_str(), why)));
+        }
+        if object["parameters"].get("").is_some() {
+            errors.push(FieldError::invalid("parameters", "", "field can not be empty."));
+        }
+        check::one_of(text(&object["reclaimPolicy"]), &["Delete", "Retain"], &Path::new("reclaimPolicy"), &mut errors);
+        check::one_of(text(&object["volumeBindingMode"]), &["Immediate", "WaitForFirstConsumer"], &Path::new("volumeBindingMode"), &mut errors);
+        errors
+    },
+    changed: |object, old| {
+        let mut errors = Vec::new();
+        for key in ["parameters", "provisioner", "reclaimPolicy"] {
+            if object[key] != old[key] {
+                errors.push(FieldError::forbidden(key, format!("updates to {key} are forbidden.")));
+            }
+        }
+        if object["volumeBindingMode"] != old["volumeBindingMode"] {
+            errors.push(FieldError::invalid("volumeBindingMode", object["volumeBindingMode"].clone(), "field is immutable"));
+        }
+        errors
     },
     ..NOTHING
 };
@@ -80,9 +111,79 @@ pub const VOLUME: Small = Small {
             }
         }
     },
+    faults: volume_faults,
     create: |object, context| set(object, "status", json!({"phase": "Pending", "lastPhaseTransitionTime": context.now})),
     ..NOTHING
 };
+
+/// Where a volume's bytes may be.
+const SOURCES: &[&str] = &[
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
+    "hostPath",
+    "glusterfs",
+    "nfs",
+    "rbd",
+    "quobyte",
+    "iscsi",
+    "flexVolume",
+    "cinder",
+    "cephfs",
+    "fc",
+    "flocker",
+    "azureFile",
+    "vsphereVolume",
+    "azureDisk",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "scaleIO",
+    "local",
+    "storageos",
+    "csi",
+];
+
+/// `ValidatePersistentVolumeSpec`
+fn volume_faults(object: &Value) -> Vec<FieldError> {
+    let (spec, path) = (&object["spec"], Path::new("spec"));
+    let mut errors = Vec::new();
+    if is_empty(&spec["accessModes"]) {
+        errors.push(FieldError::required(path.child("accessModes"), ""));
+    }
+    for mode in items(&spec["accessModes"]).iter().map(text) {
+        check::one_of(mode, &crate::kinds::claim::ACCESS_MODES, &path.child("accessModes"), &mut errors);
+    }
+    let capacity = &spec["capacity"];
+    if is_empty(capacity) {
+        errors.push(FieldError::required(path.child("capacity"), ""));
+    }
+    let sizes = crate::kinds::json::entries(capacity).count();
+    if sizes != 1 || !has(capacity, "storage") {
+        let shown = if capacity.is_null() { "null".to_owned() } else { capacity.to_string() };
+        let mut error = FieldError::invalid_shown(path.child("capacity"), shown, "supported values: \"storage\"");
+        error.kind = crate::error::FieldErrorKind::NotSupported;
+        errors.push(error);
+    }
+    for (resource, amount) in crate::kinds::json::entries(capacity) {
+        let positive = crate::kinds::workload::podspec::resources::quantity(amount) > skiff_proto::quantity::Quantity::ZERO;
+        if !positive {
+            errors.push(FieldError::invalid(path.child("capacity").key(resource), amount.clone(), "must be greater than zero"));
+        }
+    }
+    check::one_of(text(&spec["persistentVolumeReclaimPolicy"]), &["Delete", "Recycle", "Retain"], &path.child("persistentVolumeReclaimPolicy"), &mut errors);
+    let mut given = SOURCES.iter().filter(|source| has(spec, source));
+    match given.next() {
+        None => errors.push(FieldError::required(&path, "must specify a volume type")),
+        Some(_) => errors.extend(given.map(|source| FieldError::forbidden(path.child(source), "may not specify more than 1 volume type"))),
+    }
+    if has(spec, "local") && !has(spec, "nodeAffinity") {
+        errors.push(FieldError::required(path.child("nodeAffinity"), "Local volume requires node affinity"));
+    }
+    if text(&spec["hostPath"]["path"]) == "/" && text(&spec["persistentVolumeReclaimPolicy"]) == "Recycle" {
+        errors.push(FieldError::forbidden(path.child("persistentVolumeReclaimPolicy"), "may not be 'recycle' for a hostPath mount of '/'"));
+    }
+    check::one_of(text(&spec["volumeMode"]), &["Block", "Filesystem"], &path.child("volumeMode"), &mut errors);
+    errors
+}
 
 /// Persistent volume claims.
 pub const CLAIM: Small = Small {
@@ -109,6 +210,32 @@ pub const CLAIM: Small = Small {
         }
     },
     create: |object, _| set(object, "status", json!({"phase": "Pending"})),
+    faults: |object| {
+        let mut errors = Vec::new();
+        crate::kinds::claim::validate_spec(&object["spec"], &Path::new("spec"), &mut errors);
+        errors
+    },
+    changed: |object, old| {
+        // The size that is asked for may change once bound, and a name of a volume may be given once.
+        let fixed = |claim: &Value| {
+            let mut spec = claim["spec"].clone();
+            if let Some(members) = spec.as_object_mut() {
+                members.remove("volumeAttributesClassName");
+                if text(&old["spec"]["volumeName"]).is_empty() {
+                    members.remove("volumeName");
+                }
+            }
+            if old["status"]["phase"] == "Bound" {
+                spec["resources"] = Value::Null;
+            }
+            spec
+        };
+        if fixed(object) == fixed(old) {
+            return Vec::new();
+        }
+        let why = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
+        vec![FieldError::forbidden("spec", why)]
+    },
     fields: &["name"],
     ..NOTHING
 };
