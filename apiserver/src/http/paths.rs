@@ -1,7 +1,7 @@
 //! Paths that are no resources: the list of paths, discovery, health, version, documents, metrics.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, ETAG, EXPIRES, VARY};
+use http::header::{ACCEPT, CACHE_CONTROL, ETAG, EXPIRES, VARY};
 use http::{HeaderMap, HeaderValue, Method, Response};
 use serde_json::{Value, json};
 use skiff_proto::status::{Details, Status};
@@ -13,6 +13,7 @@ use super::query::Query;
 use super::respond::{document, refuse, reply, text};
 use super::{discovery, respond};
 use crate::registry::Resources;
+use crate::schema::openapi::V2_PROTOBUF;
 
 const JSON: Encoding = Encoding::Json { pretty: false };
 
@@ -34,7 +35,7 @@ pub fn answer(edge: &Edge, method: &Method, path: &str, headers: &HeaderMap, que
         ["apis", group, version] => {
             negotiated(method, negotiate::document(headers, query), on_refusal, |_| discovery::resource_list(&resources, group, version))
         }
-        ["openapi", rest @ ..] => openapi(&resources, rest, query),
+        ["openapi", rest @ ..] => openapi(&resources, rest, headers, query),
         ["metrics"] => reply(200, "text/plain; version=0.0.4; charset=utf-8", Body::full(edge.metrics_text())),
         ["debug", "flags", "v"] => log_level(edge, method, body),
         _ => not_found(),
@@ -158,14 +159,15 @@ fn version() -> Value {
 }
 
 /// `/openapi/v2`, `/openapi/v3` and what its index names. A document asked for by its hash may be kept for ever.
-fn openapi(resources: &Resources, rest: &[&str], query: &Query) -> Response<Body> {
-    let Some(bytes) = resources.openapi(&rest.join("/")) else {
-        // the handler of `/openapi/v3/…` writes the code and nothing else
-        let mut answer = Response::new(Body::Empty);
-        *answer.status_mut() = http::StatusCode::NOT_FOUND;
-        return answer;
+fn openapi(resources: &Resources, rest: &[&str], headers: &HeaderMap, query: &Query) -> Response<Body> {
+    let accepted = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let (path, media_type) = match rest {
+        // kubectl before 1.27 asks for nothing else
+        ["v2"] if accepted.contains("proto-openapi.spec.v2") => (V2_PROTOBUF.to_owned(), "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"),
+        _ => (rest.join("/"), "application/json"),
     };
-    let mut answer = reply(200, "application/json", Body::full(bytes));
+    let Some(bytes) = resources.openapi(&path) else { return not_found() };
+    let mut answer = reply(200, media_type, Body::full(bytes));
     let headers = answer.headers_mut();
     let hash = crate::schema::openapi::hash();
     if let Ok(tag) = HeaderValue::from_str(&format!("\"{hash}\"")) {

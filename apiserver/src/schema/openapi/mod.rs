@@ -4,6 +4,7 @@
 //! first asked for; [`Documents`] keeps them.
 
 mod docs;
+mod gnostic;
 mod paths;
 mod schemas;
 
@@ -25,6 +26,9 @@ pub(crate) enum Dialect {
     V3,
 }
 
+/// The name in [`Documents`] of `/openapi/v2` in protobuf.
+pub const V2_PROTOBUF: &str = "v2.protobuf";
+
 /// The documents made so far. They hold for as long as the resources do: make another when those change.
 #[derive(Debug, Default)]
 pub struct Documents {
@@ -32,22 +36,25 @@ pub struct Documents {
 }
 
 impl Documents {
-    /// The document under `/openapi/`: `v2`, `v3`, `v3/api/v1`, `v3/apis/apps/v1`. Nothing if there is none.
+    /// The document under `/openapi/`: `v2`, `v3`, `v3/api/v1`, `v3/apis/apps/v1`; [`V2_PROTOBUF`]. Nothing if there is none.
     pub fn get(&self, path: &str, resources: &Resources) -> Option<Bytes> {
         let lock = || self.made.lock().unwrap_or_else(PoisonError::into_inner); // the map is whole after every statement
         if let Some(made) = lock().get(path) {
             return Some(made.clone());
         }
+        let keep = |bytes: Bytes| {
+            lock().insert(path.to_owned(), bytes.clone());
+            bytes
+        };
         let document = match path.split('/').collect::<Vec<_>>().as_slice() {
             ["v2"] => v2(resources),
+            [V2_PROTOBUF] => return Some(keep(gnostic::document(&v2(resources)).into())),
             ["v3"] => index(resources),
             ["v3", "api", version] => v3(resources, "", version)?,
             ["v3", "apis", group, version] => v3(resources, group, version)?,
             _ => return None,
         };
-        let bytes = Bytes::from(document.to_string());
-        lock().insert(path.to_owned(), bytes.clone());
-        Some(bytes)
+        Some(keep(document.to_string().into()))
     }
 }
 

@@ -74,6 +74,14 @@ fn version_two_has_everything() {
 }
 
 #[test]
+fn old_clients_get_protobuf() {
+    let small = json!({"swagger": "2.0", "info": {"title": "K", "version": "v1"}, "paths": {}, "definitions": {"a": {"type": "object", "x-y": [1]}}});
+    let expected =
+        b"\x0a\x032.0\x12\x07\x0a\x01K\x12\x02v1\x42\x00\x4a\x21\x0a\x1f\x0a\x01a\x12\x1a\xb2\x01\x08\x0a\x06object\xfa\x01\x0c\x0a\x03x-y\x12\x05\x12\x03[1]";
+    assert_eq!(super::gnostic::document(&small), expected);
+}
+
+#[test]
 fn documents_are_made_once() {
     let (documents, resources) = (Documents::default(), Resources::builtin());
     let first = documents.get("v3/apis/apps/v1", &resources).unwrap();

@@ -90,13 +90,13 @@ fn envelope(gvk: &Gvk, message: &[u8]) -> Vec<u8> {
     out
 }
 
-fn put_bytes(tag: u32, bytes: &[u8], out: &mut Vec<u8>) {
+pub(super) fn put_bytes(tag: u32, bytes: &[u8], out: &mut Vec<u8>) {
     encode_key(tag, WireType::LengthDelimited, out);
     encode_varint(bytes.len() as u64, out);
     out.extend_from_slice(bytes);
 }
 
-fn put_varint(tag: u32, value: u64, out: &mut Vec<u8>) {
+pub(super) fn put_varint(tag: u32, value: u64, out: &mut Vec<u8>) {
     encode_key(tag, WireType::Varint, out);
     encode_varint(value, out);
 }
