@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, ETAG, EXPIRES, VARY};
-use http::{HeaderMap, HeaderValue, Method, Response};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use serde_json::{Value, json};
 use skiff_proto::status::{Details, Status};
 
@@ -158,6 +158,16 @@ fn version() -> Value {
     })
 }
 
+/// Of a document that is not there, the handler of version 3 says nothing but 404.
+fn no_such_document(rest: &[&str]) -> Response<Body> {
+    if rest.first() != Some(&"v3") {
+        return not_found();
+    }
+    let mut answer = Response::new(Body::full(Bytes::new()));
+    *answer.status_mut() = StatusCode::NOT_FOUND;
+    answer
+}
+
 /// `/openapi/v2`, `/openapi/v3` and what its index names. A document asked for by its hash may be kept for ever.
 fn openapi(resources: &Resources, rest: &[&str], headers: &HeaderMap, query: &Query) -> Response<Body> {
     let accepted = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
@@ -166,7 +176,7 @@ fn openapi(resources: &Resources, rest: &[&str], headers: &HeaderMap, query: &Qu
         ["v2"] if accepted.contains("proto-openapi.spec.v2") => (V2_PROTOBUF.to_owned(), "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"),
         _ => (rest.join("/"), "application/json"),
     };
-    let Some(bytes) = resources.openapi(&path) else { return not_found() };
+    let Some(bytes) = resources.openapi(&path) else { return no_such_document(rest) };
     let mut answer = reply(200, media_type, Body::full(bytes));
     let headers = answer.headers_mut();
     let hash = crate::schema::openapi::hash();
