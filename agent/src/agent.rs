@@ -143,7 +143,7 @@ impl Agent {
     async fn arrive(&mut self, arrivals: Vec<Arrival>) {
         for arrival in arrivals {
             match arrival {
-                Arrival::Pod(pod) => self.pod(pod),
+                Arrival::Pod(pod) => self.pod(pod).await,
                 Arrival::Gone(pod) => self.gone(&pod),
                 Arrival::Synced => {
                     self.synced = true;
@@ -153,14 +153,23 @@ impl Agent {
         }
     }
 
-    fn pod(&mut self, pod: Arc<Pod>) {
+    async fn pod(&mut self, pod: Arc<Pod>) {
         let uid = pod::id(&pod).uid;
         if let Some(handle) = self.workers.get_mut(&uid) {
             handle.pod = pod.clone();
             handle.inbox.changed(pod);
             return;
         }
-        let failed = self.admit(&pod);
+        let mut refused = self.admit(&pod);
+        if refused.is_some() {
+            // The Node may have been labelled a moment ago: what is decided against a pod is decided by what is.
+            self.health.reread(&self.shared.config).await;
+            refused = self.admit(&pod);
+        }
+        let failed = refused.map(|refused| {
+            self.shared.tell(&pod, Type::Warning, &refused.reason, refused.message.clone());
+            Failed { message: format!("Pod was rejected: {}", refused.message), reason: refused.reason }
+        });
         self.employ(pod, failed);
     }
 
@@ -192,9 +201,7 @@ impl Agent {
         let others: Vec<&Pod> = self.workers.values().filter(uses).map(|handle| &*handle.pod).collect();
         let node = self.health.node();
         let view = NodeView { node: node.as_deref(), allocatable: &self.shared.config.capacity };
-        let refused = admit::refuse(pod, &others, &view)?;
-        self.shared.tell(pod, Type::Warning, &refused.reason, refused.message.clone());
-        Some(Failed { message: format!("Pod was rejected: {}", refused.message), reason: refused.reason })
+        admit::refuse(pod, &others, &view)
     }
 
     fn gone(&mut self, pod: &Pod) {
@@ -229,10 +236,11 @@ impl Agent {
         let dir = self.shared.config.data_dir.join("pods");
         for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
             let uid = entry.file_name().to_string_lossy().into_owned();
-            if !self.workers.contains_key(&uid) {
-                if let Err(error) = crate::volumes::tear_down(&entry.path()) {
-                    tracing::warn!(%uid, %error, "files of a pod that is gone are left");
-                }
+            if self.workers.contains_key(&uid) {
+                continue;
+            }
+            if let Err(error) = crate::volumes::tear_down(&entry.path()) {
+                tracing::warn!(%uid, %error, "files of a pod that is gone are left");
             }
         }
     }

@@ -41,6 +41,15 @@ impl Health {
         self.node.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Reads the Node object anew; where it cannot be read, the one known stays.
+    pub async fn reread(&self, config: &Config) {
+        let request = v1::GetRequest { resource: resource::NODES.into(), name: config.node_name.clone(), ..Default::default() };
+        match config.api.get(request).await {
+            Ok(object) => keep(self, &object),
+            Err(error) => tracing::info!(node = %config.node_name, %error, "the Node object cannot be read"),
+        }
+    }
+
     fn trouble(&self) -> Option<String> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -222,7 +222,6 @@ fn volume_mounts(container: &Container) -> Option<Vec<VolumeMountStatus>> {
         mount_path: mount.mount_path.clone(),
         read_only: mount.read_only.filter(|read_only| *read_only),
         recursive_read_only: mount.read_only.filter(|read_only| *read_only).map(|_| "Disabled".to_owned()),
-        ..VolumeMountStatus::default()
     });
     Some(told.collect())
 }

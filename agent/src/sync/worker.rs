@@ -184,10 +184,10 @@ impl Worker {
     /// Observes the pod, reading termination messages of what has ended since.
     async fn look(&mut self) -> Result<(), RuntimeError> {
         // A sandbox that is still starting would look like one that is dead.
-        if let Some(starting) = self.sandbox.take() {
-            if let Err(error) = joined(starting).await {
-                self.sandbox_failed(&error.to_string()).await;
-            }
+        if let Some(starting) = self.sandbox.take()
+            && let Err(error) = joined(starting).await
+        {
+            self.sandbox_failed(&error.to_string()).await;
         }
         let id = pod::id(&self.pod);
         let observed = self.shared.config.runtime.pod(&id.uid).await?;

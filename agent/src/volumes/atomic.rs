@@ -16,10 +16,10 @@ const NEW_DATA: &str = "..data_tmp";
 /// Makes the directory hold exactly these files; answers whether anything changed.
 pub fn write(dir: &Path, files: &Files) -> io::Result<bool> {
     let old = fs::read_link(dir.join(DATA)).ok();
-    if let Some(old) = &old {
-        if same(&dir.join(old), files)? {
-            return Ok(false);
-        }
+    if let Some(old) = &old
+        && same(&dir.join(old), files)?
+    {
+        return Ok(false);
     }
     let fresh = fresh_name(dir);
     let target = dir.join(&fresh);

@@ -1,5 +1,5 @@
 //! A little API server in memory: enough of one for a node, and a watch that tells every change.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 use async_trait::async_trait;
 use futures::StreamExt;
