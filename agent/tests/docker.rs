@@ -134,6 +134,25 @@ async fn agents_that_start_at_once_share_one_bridge() {
 }
 
 #[tokio::test]
+async fn nothing_is_left_of_a_cluster_that_is_removed_in_the_middle_of_something() {
+    let Some(cluster) = Cluster::new("gone").await else { return };
+    let (_, kept, _) = cluster.pod("kept", &[], |_| ()).await;
+    let pod = PodId { uid: "uid-late".into(), namespace: "default".into(), name: "late".into() };
+    let ip = Some(Ipv4Addr::new(10, cluster.bridge.second_byte, 1, 6));
+    let late = cluster.runtime.create_sandbox(&SandboxSpec { pod, ip, ..SandboxSpec::default() }).await.unwrap();
+    let (_, _, removed) =
+        futures::join!(cluster.runtime.start_sandbox(&late), cluster.runtime.remove_sandbox(&kept), docker::clean::remove_cluster(&cluster.config.cluster));
+    removed.unwrap();
+    assert_eq!(network::find_bridge(&cluster.client, &cluster.config.cluster).await.unwrap(), None);
+    let options = bollard::query_parameters::ListContainersOptions {
+        all: true,
+        filters: Some([("label".to_owned(), vec![format!("skiff.dev/cluster={}", cluster.config.cluster)])].into()),
+        ..Default::default()
+    };
+    assert_eq!(cluster.client.list_containers(Some(options)).await.unwrap(), []);
+}
+
+#[tokio::test]
 async fn a_pods_life() {
     let Some(cluster) = Cluster::new("life").await else { return };
     let facts = BTreeMap::from([("grace".to_owned(), "5".to_owned())]);
