@@ -87,7 +87,7 @@ impl Admission {
         if call.resource.storage_key() != "services" || !call.request.info.subresource.is_empty() {
             return Ok(Claim::nothing());
         }
-        self.services.allocate(object, old)
+        self.services.allocate(object, old, call.request.options.is_dry_run())
     }
 
     /// An object is gone: what was allocated to it is free again.

@@ -102,7 +102,8 @@ impl Allocator {
     }
 
     /// Fills in the addresses and ports of a Service that is created (`old` is none) or changed.
-    pub fn allocate(&self, service: &mut Value, old: Option<&Value>) -> Result<Claim, Status> {
+    /// A dry run does not ask whether a requested port is in the range, as Kubernetes' does not.
+    pub fn allocate(&self, service: &mut Value, old: Option<&Value>, dry_run: bool) -> Result<Claim, Status> {
         let mut claim = Claim::nothing();
         claim.taken = Some(self.taken.clone());
         if let Some(old) = old {
@@ -112,7 +113,7 @@ impl Allocator {
         families(service, old)?;
         let mut taken = lock(&self.taken);
         let addressed = cluster_ip(&mut taken, service, old, &mut claim);
-        let done = addressed.and_then(|()| node_ports(&mut taken, service, old, &mut claim));
+        let done = addressed.and_then(|()| node_ports(&mut taken, service, old, &mut claim, dry_run));
         drop(taken); // before the claim, which may give back
         done.map(|()| claim)
     }
@@ -363,7 +364,7 @@ fn cluster_ip(taken: &mut Taken, service: &mut Value, old: Option<&Value>, claim
 }
 
 /// Ports of the Service that were its own before are its own still; others are taken, or found.
-fn node_ports(taken: &mut Taken, service: &mut Value, old: Option<&Value>, claim: &mut Claim) -> Result<(), Status> {
+fn node_ports(taken: &mut Taken, service: &mut Value, old: Option<&Value>, claim: &mut Claim, dry_run: bool) -> Result<(), Status> {
     let before: BTreeSet<u16> = old.map(ports).unwrap_or_default().into_iter().collect();
     let exposed = matches!(kind_of(service), "NodePort" | "LoadBalancer");
     if exposed {
@@ -387,7 +388,7 @@ fn node_ports(taken: &mut Taken, service: &mut Value, old: Option<&Value>, claim
             let node_port = match (mine, wanted) {
                 (Some(mine), _) => mine,
                 (None, 0) => taken.free_port().ok_or_else(|| failure::internal("failed to allocate a nodePort: range is full"))?,
-                (None, wanted) => taken.asked_port(wanted).map_err(|why| {
+                (None, wanted) => taken.asked_port(wanted, dry_run).map_err(|why| {
                     let fault = FieldError::invalid(format!("spec.ports[{index}].nodePort"), wanted, why);
                     failure::invalid("", "Service", &name, &[fault])
                 })?,
@@ -402,7 +403,7 @@ fn node_ports(taken: &mut Taken, service: &mut Value, old: Option<&Value>, claim
     }
     if needs_health_check(service) && !old.is_some_and(needs_health_check) {
         let wanted = int(&service["spec"]["healthCheckNodePort"]);
-        let found = if wanted == 0 { taken.free_port().ok_or_else(|| "range is full".to_owned()) } else { taken.asked_port(wanted) };
+        let found = if wanted == 0 { taken.free_port().ok_or_else(|| "range is full".to_owned()) } else { taken.asked_port(wanted, dry_run) };
         let port = found.map_err(|why| failure::internal(&format!("failed to allocate requested HealthCheck NodePort {wanted}: {why}")))?;
         taken.ports.insert(port);
         claim.ports.push(port);
@@ -435,8 +436,8 @@ impl Taken {
         Some(found)
     }
 
-    fn asked_port(&mut self, wanted: i64) -> Result<u16, String> {
-        let port = u16::try_from(wanted).ok().filter(|port| (PORTS.0..=PORTS.1).contains(port));
+    fn asked_port(&mut self, wanted: i64, dry_run: bool) -> Result<u16, String> {
+        let port = u16::try_from(wanted).ok().filter(|port| dry_run || (PORTS.0..=PORTS.1).contains(port));
         let Some(port) = port else {
             return Err(format!("provided port is not in the valid range. The range of valid ports is {}-{}", PORTS.0, PORTS.1));
         };
@@ -452,30 +453,30 @@ mod tests {
     fn a_failed_write_gives_back_what_it_took() {
         let allocator = Allocator::default();
         let mut service = json!({"metadata": {"name": "a"}, "spec": {"type": "NodePort", "ports": [{"port": 80}]}});
-        let claim = allocator.allocate(&mut service, None).unwrap();
+        let claim = allocator.allocate(&mut service, None, false).unwrap();
         let ip = service["spec"]["clusterIP"].clone();
         drop(claim);
         let mut asked = json!({"metadata": {"name": "b"}, "spec": {"clusterIP": ip, "ports": [{"port": 80}]}});
-        allocator.allocate(&mut asked, None).unwrap().keep(false);
+        allocator.allocate(&mut asked, None, false).unwrap().keep(false);
         let mut again = json!({"metadata": {"name": "c"}, "spec": {"clusterIP": ip, "ports": [{"port": 80}]}});
-        let refused = allocator.allocate(&mut again, None).err().unwrap();
+        let refused = allocator.allocate(&mut again, None, false).err().unwrap();
         assert!(refused.message.ends_with("provided IP is already allocated"), "{}", refused.message);
         allocator.release(&asked);
-        assert!(allocator.allocate(&mut again, None).is_ok());
+        assert!(allocator.allocate(&mut again, None, false).is_ok());
     }
 
     #[test]
     fn a_change_of_type_frees_ports_and_addresses() {
         let allocator = Allocator::default();
         let mut old = json!({"metadata": {"name": "a"}, "spec": {"type": "NodePort", "ports": [{"port": 80}]}});
-        allocator.allocate(&mut old, None).unwrap().keep(false);
+        allocator.allocate(&mut old, None, false).unwrap().keep(false);
         let port = old["spec"]["ports"][0]["nodePort"].clone();
         assert!(port.as_i64().unwrap() >= 30_000);
         let mut same = json!({"metadata": {"name": "a"}, "spec": {"type": "NodePort", "ports": [{"port": 80, "targetPort": 8080}]}});
-        allocator.allocate(&mut same, Some(&old)).unwrap().keep(false);
+        allocator.allocate(&mut same, Some(&old), false).unwrap().keep(false);
         assert_eq!((&same["spec"]["ports"][0]["nodePort"], &same["spec"]["clusterIP"]), (&port, &old["spec"]["clusterIP"]));
         let mut external = json!({"metadata": {"name": "a"}, "spec": {"type": "ExternalName", "externalName": "x.y"}});
-        allocator.allocate(&mut external, Some(&same)).unwrap().keep(false);
+        allocator.allocate(&mut external, Some(&same), false).unwrap().keep(false);
         assert!(lock(&allocator.taken).addresses.is_empty() && lock(&allocator.taken).ports.is_empty());
     }
 
@@ -483,9 +484,9 @@ mod tests {
     fn one_family_only() {
         let allocator = Allocator::default();
         let mut service = json!({"metadata": {"name": "a"}, "spec": {"ipFamilyPolicy": "RequireDualStack"}});
-        assert!(allocator.allocate(&mut service, None).is_err());
+        assert!(allocator.allocate(&mut service, None, false).is_err());
         let mut free = json!({"metadata": {"name": "a"}, "spec": {"clusterIP": "None"}});
-        allocator.allocate(&mut free, None).unwrap().keep(false);
+        allocator.allocate(&mut free, None, false).unwrap().keep(false);
         assert_eq!(free["spec"]["ipFamilies"], json!(["IPv4", "IPv6"]));
     }
 }

@@ -134,8 +134,12 @@ impl Edge {
             Target::NoMethod(_) => refuse(&paths::no_such_method(), Encoding::Json { pretty: false }),
             Target::Resource(info) => {
                 let (verb, resource) = (info.verb.as_str(), info.resource.clone());
+                let deprecated = deprecation(&info);
                 tracing::debug!(user = %user.name, verb, %resource, namespace = %info.namespace, name = %info.name, "request");
-                let answer = self.answer_resource(user, info, parts, &query, incoming).await;
+                let mut answer = self.answer_resource(user, info, parts, &query, incoming).await;
+                if let Some(warning) = deprecated.and_then(respond::warning_header) {
+                    answer.headers_mut().append(http::header::WARNING, warning);
+                }
                 self.metrics.observe(verb, &resource, answer.status().as_u16(), started.elapsed());
                 answer
             }
@@ -197,11 +201,7 @@ impl Edge {
         }
         let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
         let request = ApiRequest { user, info, options, content_type: text(CONTENT_TYPE), user_agent: text(USER_AGENT), body };
-        let deprecated = deprecation(&request.info);
-        let mut response = self.server.handle(request).await?;
-        if let Some(sentence) = deprecated.filter(|sentence| !response.warnings.iter().any(|have| have == sentence)) {
-            response.warnings.insert(0, sentence.to_owned());
-        }
+        let response = self.server.handle(request).await?;
         Ok((response, style))
     }
 

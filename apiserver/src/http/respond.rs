@@ -184,7 +184,7 @@ pub fn protobuf(json: &[u8], gvk: &Gvk) -> Result<Vec<u8>, Status> {
 }
 
 /// `299 - "text"`, with what may not stand in a quoted string escaped (`apimachinery/pkg/util/net/http.go`).
-fn warning_header(text: &str) -> Option<HeaderValue> {
+pub(super) fn warning_header(text: &str) -> Option<HeaderValue> {
     let mut value = String::from("299 - \"");
     for c in text.chars().filter(|c| !c.is_control()) {
         if matches!(c, '"' | '\\') {

@@ -120,10 +120,9 @@ impl Call<'_> {
             });
             items.push(Item { key: self.key(name), revision: 0, json: body::bytes(&object), version: None });
         }
-        let warnings = vec!["v1 ComponentStatus is deprecated in v1.19+".to_owned()];
         if !self.name().is_empty() {
             let found = items.into_iter().find(|one| &*one.key.name == self.name()).ok_or_else(|| self.not_found())?;
-            return Ok(ApiResponse { warnings, ..self.answer(200, found) });
+            return Ok(self.answer(200, found));
         }
         let answer = Answer::List {
             resource: self.resource.clone(),
@@ -133,7 +132,7 @@ impl Call<'_> {
             continue_token: String::new(),
             remaining: None,
         };
-        Ok(ApiResponse { warnings, answer })
+        Ok(ApiResponse { warnings: Vec::new(), answer })
     }
 }
 

@@ -34,7 +34,6 @@ pub const ENDPOINTS: Small = Small {
     },
     faults: endpoints_faults,
     create_on_update: true,
-    warn: |_| vec!["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".to_owned()],
     ..NOTHING
 };
 

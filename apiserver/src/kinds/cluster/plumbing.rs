@@ -38,11 +38,12 @@ pub const CSR: Small = Small {
             object["spec"] = old["spec"].clone();
         }
         if context.subresource == "approval" {
-            let kept = old["status"].clone();
-            let conditions = object["status"]["conditions"].take();
-            object["status"] = kept;
-            if !conditions.is_null() {
-                object["status"]["conditions"] = conditions;
+            let conditions = object["status"].get("conditions").cloned();
+            object["status"] = old["status"].clone();
+            let Some(status) = object_at(object, "status") else { return };
+            match conditions {
+                Some(conditions) => set(status, "conditions", conditions),
+                None => drop(crate::kinds::json::remove(status, "conditions")),
             }
             let Some(status) = object.get_mut("status") else { return };
             for condition in each(status, "conditions") {

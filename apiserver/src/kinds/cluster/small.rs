@@ -126,6 +126,14 @@ pub fn each<'a>(object: &'a mut Value, key: &str) -> impl Iterator<Item = &'a mu
     object.get_mut(key).and_then(Value::as_array_mut).into_iter().flatten()
 }
 
+/// `CoordinatedLeaderElection` is an alpha feature: its fields are dropped.
+fn drop_coordinated_election(lease: &mut Value) {
+    if let Some(spec) = lease.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.remove("strategy");
+        spec.remove("preferredHolder");
+    }
+}
+
 /// Leases.
 pub const LEASE: Small = Small {
     columns: "leases.v1.coordination.k8s.io",
@@ -140,6 +148,8 @@ pub const LEASE: Small = Small {
         }
         errors
     },
+    create: |object, _| drop_coordinated_election(object),
+    change: |object, _, _| drop_coordinated_election(object),
     create_on_update: true,
     unconditional: false,
     ..NOTHING

@@ -209,7 +209,15 @@ pub const CLAIM: Small = Small {
             default_text(spec, "volumeMode", "Filesystem");
         }
     },
-    create: |object, _| set(object, "status", json!({"phase": "Pending"})),
+    create: |object, _| {
+        set(object, "status", json!({"phase": "Pending"}));
+        // A source that no volume can be made from is dropped, as `dataSource` has always done (`dataSourceRef` keeps it).
+        let (group, kind) = (text(&object["spec"]["dataSource"]["apiGroup"]).to_owned(), text(&object["spec"]["dataSource"]["kind"]).to_owned());
+        let usable = matches!((group.as_str(), kind.as_str()), ("", "PersistentVolumeClaim") | ("snapshot.storage.k8s.io", "VolumeSnapshot"));
+        if !kind.is_empty() && !usable {
+            drop(object.get_mut("spec").map(|spec| crate::kinds::json::remove(spec, "dataSource")));
+        }
+    },
     faults: |object| {
         let mut errors = Vec::new();
         crate::kinds::claim::validate_spec(&object["spec"], &Path::new("spec"), &mut errors);
