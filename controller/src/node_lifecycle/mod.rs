@@ -37,6 +37,8 @@ use crate::world::World;
 const LEASE_NAMESPACE: &str = "kube-node-lease";
 /// A server that takes longer than this to tell of one lease is not to be relied on, and neither is what it did not tell.
 const ANSWERS: Duration = Duration::from_secs(1);
+/// How long to wait before a server that did not answer is asked again.
+const RETRY: Duration = Duration::from_millis(250);
 /// A pass that comes later than this was kept from running: what it did not see is no evidence.
 const LATE: Duration = Duration::from_secs(2);
 
@@ -60,7 +62,7 @@ impl Monitor {
     /// Runs until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let start = Instant::now();
-        let (mut health, mut memory) = (Health::default(), Memory::default());
+        let (mut health, mut memory, mut cut_off) = (Health::default(), Memory::default(), false);
         let mut wait = Duration::ZERO;
         loop {
             let due = Instant::now() + wait;
@@ -73,8 +75,32 @@ impl Monitor {
                 info!("node lifecycle was kept from running: silence of nodes is counted from now");
                 health.restart(start.elapsed());
             }
-            wait = self.pass(&mut health, &mut memory, start).await;
+            cut_off = !self.is_connected(&mut health, cut_off, start).await;
+            wait = if cut_off { RETRY } else { self.pass(&mut health, &mut memory, start).await };
         }
+    }
+
+    /// Whether the server answers, asked only when a node is silent for half of what it may be: a server that hangs looks just as if
+    /// every agent had died, and its watches do not break. While it does not answer, and when it does again, all silence begins anew.
+    async fn is_connected(&self, health: &mut Health, was_cut_off: bool, start: Instant) -> bool {
+        let seen = self.look(health, start);
+        let grace = self.timings.grace_period(seen.len());
+        let quietest = seen.iter().filter(|seen| seen.node.is_ready()).max_by_key(|seen| seen.silent);
+        let Some(quietest) = quietest.filter(|quietest| was_cut_off || quietest.silent > grace / 2) else { return true };
+        let key = Key::new(LEASE_NAMESPACE, &quietest.node.metadata.name);
+        let answer = tokio::time::timeout(ANSWERS, self.writer.get(LEASES, &key)).await;
+        let answers = match answer {
+            Ok(Ok(_)) => true,
+            Ok(Err(status)) => !status.is_retryable(),
+            Err(_too_late) => false,
+        };
+        if was_cut_off || !answers {
+            health.restart(start.elapsed());
+        }
+        if answers == was_cut_off {
+            info!(answers, "the API server answers, or does not: silence of nodes is counted from now");
+        }
+        answers
     }
 
     /// One look at every node; answers how long to wait for the next.
