@@ -29,7 +29,7 @@ pub(super) struct Converted {
 pub(super) fn to_json(body: &[u8]) -> Result<Converted, String> {
     let text = std::str::from_utf8(body).map_err(|_| "yaml: invalid leading UTF-8 octet".to_owned())?;
     let mut reader = Reader::default();
-    Parser::new_from_str(text).load(&mut reader, false).map_err(|wrong| {
+    Parser::new_from_str(text.trim_start_matches('\u{feff}')).load(&mut reader, false).map_err(|wrong| {
         let line = wrong.marker().line();
         format!("yaml: line {line}: {}", wrong.info())
     })?;
@@ -100,7 +100,7 @@ impl Reader {
         }
         let value = match (tag, style) {
             (Some(tag), _) => tagged(&tag.suffix, text),
-            (None, TScalarStyle::Plain) => Ok(plain(text)),
+            (None, TScalarStyle::Plain) => plain(text),
             (None, _) => Ok(Value::String(text)),
         };
         match value {

@@ -1,15 +1,20 @@
 //! What a scalar is in YAML 1.1, as `go-yaml` v2 resolves it.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Number, Value};
 
-/// A scalar without quotes or tag.
-pub(super) fn plain(text: String) -> Value {
-    match text.as_str() {
+/// A scalar without quotes or tag. What JSON cannot say is refused.
+pub(super) fn plain(text: String) -> Result<Value, String> {
+    Ok(match text.as_str() {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
         "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" | "true" | "True" | "TRUE" => Value::Bool(true),
         "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF" | "false" | "False" | "FALSE" => Value::Bool(false),
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => return Err("json: unsupported value: +Inf".to_owned()),
+        "-.inf" | "-.Inf" | "-.INF" => return Err("json: unsupported value: -Inf".to_owned()),
+        ".nan" | ".NaN" | ".NAN" => return Err("json: unsupported value: NaN".to_owned()),
         _ => number(&text).map_or(Value::String(text), Value::Number),
-    }
+    })
 }
 
 /// A scalar with one of YAML's own tags; any other tag leaves it a string.
@@ -18,8 +23,12 @@ pub(super) fn tagged(tag: &str, text: String) -> Result<Value, String> {
     match tag {
         "null" => Ok(Value::Null),
         "bool" => match plain(text.clone()) {
-            Value::Bool(value) => Ok(Value::Bool(value)),
-            _ => Err(wrong(&text)),
+            Ok(Value::Bool(value)) => Ok(Value::Bool(value)),
+            Ok(_) | Err(_) => Err(wrong(&text)),
+        },
+        "binary" => match STANDARD.decode(&text) {
+            Ok(bytes) => Ok(Value::String(String::from_utf8_lossy(&bytes).into_owned())),
+            Err(_) => Err("yaml: !!binary value contains invalid base64 data".to_owned()),
         },
         "int" | "float" => number(&text).map(Value::Number).ok_or_else(|| wrong(&text)),
         _ => Ok(Value::String(text)),
@@ -36,12 +45,9 @@ fn number(text: &str) -> Option<Number> {
         Some(digits) => (true, digits),
         None => (false, bare.strip_prefix('+').unwrap_or(&bare)),
     };
-    if let Some(magnitude) = integer(digits) {
-        return match (negative, i64::try_from(magnitude)) {
-            (false, Ok(value)) => Some(Number::from(value)),
-            (false, Err(_)) => u64::try_from(magnitude).ok().map(Number::from),
-            (true, _) => i64::try_from(-magnitude).ok().map(Number::from),
-        };
+    let whole = integer(digits).map(|magnitude| if negative { -magnitude } else { magnitude });
+    if let Some(fits) = whole.and_then(|value| i64::try_from(value).ok().map(Number::from).or_else(|| u64::try_from(value).ok().map(Number::from))) {
+        return Some(fits);
     }
     let float = digits.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-'))
         && digits.bytes().any(|byte| byte.is_ascii_digit())

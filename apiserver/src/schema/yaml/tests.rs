@@ -38,6 +38,9 @@ fn resolves_plain_scalars_as_yaml_1_1() {
         ("1:30", json!("1:30")),
         ("!!str 5", json!("5")),
         ("!!int '7'", json!(7)),
+        ("!!binary aGk=", json!("hi")),
+        ("18446744073709551616", json!(1.8446744073709552e19)),
+        ("\u{feff}a", json!("a")),
     ];
     for (text, expected) in cases {
         assert_eq!(read(text), expected, "{text}");
@@ -66,6 +69,7 @@ fn refuses_what_is_no_yaml() {
     for text in ["a: b: c", "a: [", "<<: 5", "\t- x: [}"] {
         assert!(to_json(text.as_bytes()).unwrap_err().starts_with("yaml: "), "{text}");
     }
+    assert_eq!(to_json(b"a: -.inf").unwrap_err(), "json: unsupported value: -Inf");
     let bomb = format!(
         "a: &a [x,x,x,x,x,x,x,x,x,x]\n{}",
         (1..9)
