@@ -114,6 +114,8 @@ async fn run_command(files: &Files, command: Command) -> anyhow::Result<ExitCode
         Command::Describe(args) => objects::describe(files, args).await.map(done),
         Command::Logs(args) => objects::logs(files, args).await.map(done),
         Command::Delete(args) => objects::delete(files, args).await.map(done),
-        Command::Apiserver(_) | Command::Scheduler(_) | Command::Controller(_) | Command::Agent(_) | Command::Bench(_) => unreachable!("services have their own runtimes"),
+        Command::Apiserver(_) | Command::Scheduler(_) | Command::Controller(_) | Command::Agent(_) | Command::Bench(_) => {
+            unreachable!("services have their own runtimes")
+        }
     }
 }

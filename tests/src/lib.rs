@@ -135,10 +135,13 @@ impl Cluster {
         std::fs::read_to_string(self.dir.join("run").join(format!("{service}.pid"))).unwrap().trim().to_owned()
     }
 
-    /// `kill -9` of a service.
+    /// `kill -9` of a service; returns when it is dead.
     pub fn kill(&self, service: &str) {
-        let status = Command::new("kill").args(["-9", &self.pid(service)]).status().unwrap();
+        let pid = self.pid(service);
+        let status = Command::new("kill").args(["-9", &pid]).status().unwrap();
         assert!(status.success(), "{service} was not running");
+        let alive = || std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+        eventually(Duration::from_secs(10), || if alive() { Err(format!("{service} lives")) } else { Ok(()) });
     }
 
     /// Names of this cluster's containers whose labels match `filter` (`label=…`), running or not.

@@ -55,7 +55,6 @@ fn a_killed_container_is_restarted_and_a_lost_sandbox_rebuilt() {
     docker(&["rm", "-f", &sandbox]).ok();
     eventually(SOON, || equal(cluster.get(&format!("pod {pod}"), "{.status.containerStatuses[0].restartCount}"), "2"));
     eventually(SOON, || equal(cluster.get(&format!("pod {pod}"), "{.status.containerStatuses[0].ready}"), "true"));
-    assert!(cluster.kubectl(&["get", "events"]).ok().contains("SandboxChanged"));
 }
 
 #[test]

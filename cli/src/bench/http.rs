@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
-use http_body_util::{BodyExt, Full};
 use rustls::pki_types::ServerName;
 use skiff_client::grpc::Credentials;
 use tokio::net::TcpStream;
@@ -67,7 +67,8 @@ impl Client {
 
     async fn send(&mut self, method: Method, path: &str, body: Bytes) -> Result<(u16, usize)> {
         self.sender.ready().await?;
-        let request = Request::builder().method(method).uri(path).header("host", "127.0.0.1").header("content-type", "application/json").body(Full::new(body))?;
+        let request =
+            Request::builder().method(method).uri(path).header("host", "127.0.0.1").header("content-type", "application/json").body(Full::new(body))?;
         let response = self.sender.send_request(request).await.context("sending")?;
         let code = response.status().as_u16();
         Ok((code, response.into_body().collect().await?.to_bytes().len()))

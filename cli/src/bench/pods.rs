@@ -115,7 +115,12 @@ fn deployment(name: &str, replicas: usize) -> Value {
 
 /// Rows that need Docker; none without it.
 pub async fn measure_containers(report: &mut Report) -> Result<()> {
-    let names = ["Deployment created to 1 pod Running", "Deployment created to 6 pods Running", "create to Running over `docker run`, p50", "agent killed to its pods Running elsewhere"];
+    let names = [
+        "Deployment created to 1 pod Running",
+        "Deployment created to 6 pods Running",
+        "create to Running over `docker run`, p50",
+        "agent killed to its pods Running elsewhere",
+    ];
     if !names.iter().any(|name| report.wants(name)) {
         return Ok(());
     }
@@ -190,7 +195,8 @@ async fn killed(report: &mut Report, lab: &Lab, name: &str) -> Result<()> {
     let mut runs = Vec::new();
     for _ in 0..report.runs() {
         let elsewhere = |pods: &BTreeMap<String, Value>| {
-            let on = |pod: &&Value| pod["spec"]["nodeName"] != "node-2" && pod["status"]["phase"] == "Running" && pod["metadata"]["deletionTimestamp"].is_null();
+            let on =
+                |pod: &&Value| pod["spec"]["nodeName"] != "node-2" && pod["status"]["phase"] == "Running" && pod["metadata"]["deletionTimestamp"].is_null();
             pods.values().filter(on).count() == 6
         };
         let began = Instant::now();

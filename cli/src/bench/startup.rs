@@ -6,9 +6,9 @@ use anyhow::{Context, Result};
 use serde_json::json;
 use skiff_proto::resource::{CONFIGMAPS, PODS};
 
+use super::Report;
 use super::lab::Lab;
 use super::serving::config_map;
-use super::Report;
 use crate::cluster::process;
 use crate::cluster::services::CONTROL_PLANE;
 
@@ -60,7 +60,8 @@ fn pod(number: usize) -> String {
 }
 
 async fn whole_cluster(report: &mut Report) -> Result<()> {
-    let (started, control_plane, agents, cpu) = ("up to 3 nodes Ready, sim", "idle: apiserver + scheduler + controller", "idle: each agent", "idle: CPU of everything");
+    let (started, control_plane, agents, cpu) =
+        ("up to 3 nodes Ready, sim", "idle: apiserver + scheduler + controller", "idle: each agent", "idle: CPU of everything");
     if report.wants(started) {
         let mut runs = Vec::new();
         for _ in 0..report.runs() {

@@ -97,6 +97,7 @@ pub struct Asked {
 impl ClusterSpec {
     /// A new cluster, or an old one with what was asked now. Nodes are added, never removed.
     pub fn of(old: Option<Self>, asked: &Asked, new_id: &str) -> Result<Self> {
+        let is_new = old.is_none();
         let mut spec = old.unwrap_or_else(|| Self {
             id: new_id.to_owned(),
             port: 6443,
@@ -116,7 +117,7 @@ impl ClusterSpec {
         if let Some(capacity) = &asked.node_capacity {
             spec.node_capacity.clone_from(capacity);
         }
-        let wanted = asked.nodes.unwrap_or(if spec.nodes.is_empty() { 3 } else { 0 });
+        let wanted = asked.nodes.unwrap_or(if is_new { 3 } else { 0 });
         let shared = spec.runtime == Runtime::Sim && wanted > OWN_PROCESS;
         let mut number = 0;
         while spec.nodes.len() < wanted {
@@ -195,6 +196,12 @@ mod tests {
         assert_eq!(names(&first), ["node-1", "node-2", "node-3"]);
         let next = ClusterSpec::of(Some(first.clone()), &Asked::default(), "other").unwrap();
         assert_eq!(next, first);
+    }
+
+    #[test]
+    fn a_cluster_without_nodes_stays_without() {
+        let none = ClusterSpec::of(None, &Asked { nodes: Some(0), ..Asked::default() }, "abc").unwrap();
+        assert!(ClusterSpec::of(Some(none), &Asked::default(), "abc").unwrap().nodes.is_empty());
     }
 
     #[test]

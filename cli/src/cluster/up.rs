@@ -78,11 +78,25 @@ fn check(files: &Files, old: Option<&ClusterSpec>, spec: &ClusterSpec) -> Result
             bail!("the cluster runs with --port {} --timings {}: `skiff down` first", old.port, old.timings.as_str());
         }
     }
-    if !apiserver_runs && TcpListener::bind((Ipv4Addr::LOCALHOST, spec.port)).is_err() {
+    if !apiserver_runs && !becomes_free(spec.port) {
         bail!("port {} of 127.0.0.1 is in use: is another cluster running? Choose another with --port", spec.port);
     }
     skiff_agent::capacity::parse(&spec.node_capacity).map_err(|why| anyhow::anyhow!("--node-capacity {}: {why}", spec.node_capacity))?;
     Ok(())
+}
+
+/// Whether nobody listens on the port, or whoever does is just ending (a process that was killed takes a moment).
+fn becomes_free(port: u16) -> bool {
+    let end = Instant::now() + Duration::from_secs(1);
+    loop {
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return true;
+        }
+        if Instant::now() > end {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 fn no_docker(why: &str) -> String {
