@@ -1,9 +1,10 @@
 //! `skiff get|apply|describe|logs|delete`: what machines without kubectl need, over the same REST API that kubectl speaks.
-//! Tables are the server's; objects are applied by server-side apply.
+//! Tables are the server's; objects are applied as kubectl does.
 
 mod manifest;
 mod print;
 mod rest;
+mod three_way;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
@@ -40,9 +41,6 @@ pub struct ApplyArgs {
     /// A file, a folder, a URL, or - for standard input (may be given again)
     #[arg(short = 'f', long = "filename", required = true)]
     filenames: Vec<String>,
-    /// Take fields over that others manage
-    #[arg(long)]
-    force_conflicts: bool,
     #[command(flatten)]
     scope: Scope,
 }
@@ -123,9 +121,13 @@ pub async fn apply(files: &Files, args: ApplyArgs) -> Result<()> {
     let kinds = rest.kinds().await?;
     for document in manifest::read_all(&args.filenames).await? {
         let (kind, name, namespace) = place(&kinds, &document, &args.scope.namespace)?;
-        let path = format!("{}?fieldManager=skiff&force={}&fieldValidation=Strict", kind.path(&namespace, &name), args.force_conflicts);
-        let before = rest.get_optional(&kind.path(&namespace, &name)).await?;
-        let after = rest.apply(&path, &document).await.with_context(|| format!("{} \"{name}\"", kind.singular_group()))?;
+        let path = kind.path(&namespace, &name);
+        let before = rest.get_optional(&path).await?;
+        let after = match &before {
+            None => rest.create(&kind.path(&namespace, ""), &three_way::annotated(&document)).await,
+            Some(stored) => rest.patch(&path, &three_way::patch(stored, &document)).await,
+        };
+        let after = after.with_context(|| format!("{} \"{name}\"", kind.singular_group()))?;
         let unchanged = before.as_ref().is_some_and(|before| before["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"]);
         let what = match before {
             None => "created",

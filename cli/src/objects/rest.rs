@@ -127,9 +127,15 @@ impl Rest {
         self.get_as(path, TABLE).await
     }
 
-    /// Server-side apply.
-    pub async fn apply(&self, path: &str, object: &Value) -> Result<Value> {
-        let request = self.http.patch(self.url(path)).header("Content-Type", "application/apply-patch+yaml").body(object.to_string());
+    /// Creates an object in a collection.
+    pub async fn create(&self, path: &str, object: &Value) -> Result<Value> {
+        let request = self.http.post(self.url(&with_manager(path))).header("Content-Type", "application/json").body(object.to_string());
+        answer(request.send().await.context("the API server")?).await
+    }
+
+    /// Changes an object by a strategic merge patch.
+    pub async fn patch(&self, path: &str, patch: &Value) -> Result<Value> {
+        let request = self.http.patch(self.url(&with_manager(path))).header("Content-Type", "application/strategic-merge-patch+json").body(patch.to_string());
         answer(request.send().await.context("the API server")?).await
     }
 
@@ -160,6 +166,11 @@ impl Rest {
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.server)
     }
+}
+
+/// Says who writes, and that a misspelt field is an error.
+fn with_manager(path: &str) -> String {
+    format!("{path}?fieldManager=skiff&fieldValidation=Strict")
 }
 
 async fn answer(response: reqwest::Response) -> Result<Value> {
