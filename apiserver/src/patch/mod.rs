@@ -1,4 +1,4 @@
-//! The ways to patch an object, as pure functions of JSON values: [`json`], [`merge`], [`strategic`] (and [`apply`], later).
+//! The ways to patch an object, as pure functions of JSON values: [`json`], [`merge`], [`strategic`] (server-side apply comes later).
 //!
 //! [`patch`] is the whole of it: a body and the stored object in, the canonical object out, with Kubernetes' sentences for what
 //! goes wrong (`apiserver/pkg/endpoints/handlers/patch.go`). The modules below it are the single steps.

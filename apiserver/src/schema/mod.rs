@@ -1,4 +1,9 @@
-//! One description of every built-in type, made at build time; strict decoding, protobuf, patches, apply and OpenAPI read it.
+//! One description of every built-in type, and all that is read off it: strict decoding, protobuf, patches, OpenAPI.
+//!
+//! The description is a table of facts, `data/types.tsv`, read into [`types()`]. Follow a body: [`decode`] checks its syntax
+//! ([`syntax`]), asks what it calls itself, and decodes it as that type (`json`, [`protobuf`], `yaml` on top of `json`) into the
+//! *canonical* value: what Go would print after decoding it, so that later stages never meet a null, a missing struct or two
+//! spellings of one quantity ([`scalar`]). [`canonicalize`] does the same to what a patch made. [`openapi`] prints the table for kubectl.
 
 use serde_json::Value;
 

@@ -245,3 +245,57 @@ impl Types {
 }
 
 mod read;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::Resources;
+    use crate::schema::{ContentType, FieldValidation, decode, protobuf};
+
+    /// Every kind that can be asked for, and its list.
+    fn served() -> Vec<Gvk> {
+        let mut all = Vec::new();
+        for one in Resources::builtin().all() {
+            for version in &one.versions {
+                let mut add = |kind: String| all.push(Gvk { group: one.group.clone(), version: version.clone(), kind });
+                add(one.kind.clone());
+                if one.verbs.iter().any(|verb| verb == "list") {
+                    add(format!("{}List", one.kind));
+                }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn every_served_kind_has_a_type() {
+        let missing: Vec<Gvk> = served().into_iter().filter(|gvk| types().of(gvk).is_none()).collect();
+        assert_eq!(missing, []);
+    }
+
+    #[test]
+    fn what_nothing_was_set_in_is_canonical() {
+        for gvk in served() {
+            let mut zero = types().of(&gvk).unwrap().zero();
+            zero["apiVersion"] = gvk.api_version().into();
+            zero["kind"] = gvk.kind.clone().into();
+            let json = decode(zero.to_string().as_bytes(), ContentType::Json, Some(&gvk), FieldValidation::Strict).unwrap();
+            assert_eq!(json.object, zero);
+            let wire = protobuf::encode(&gvk, &zero).unwrap();
+            assert_eq!(decode(&wire, ContentType::Protobuf, Some(&gvk), FieldValidation::Strict).unwrap().object, zero);
+        }
+    }
+
+    #[test]
+    fn knows_what_go_says_of_a_field() {
+        let pod = types().named("io.k8s.api.core.v1.PodSpec").unwrap();
+        let containers = pod.field("containers").unwrap();
+        assert_eq!((containers.go_type, containers.merge_key, containers.tag), ("[]v1.Container", "name", 2));
+        assert!(containers.required && !containers.omit_empty && containers.has_strategy("merge"));
+        assert_eq!(pod.field("nope").map(|field| field.name), None);
+        let options = Gvk::parse("apps/v1", "DeleteOptions");
+        assert_eq!(types().of(&options).unwrap().short_name(), "DeleteOptions");
+        let probe = types().named("io.k8s.api.core.v1.Probe").unwrap();
+        assert_eq!(probe.field("httpGet").unwrap().embeds, ["ProbeHandler"]);
+    }
+}
