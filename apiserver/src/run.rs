@@ -44,7 +44,7 @@ pub enum RunError {
     Start(#[from] StartError),
     /// The system's own objects cannot be made.
     #[error("cannot make the system's objects: {0}")]
-    Bootstrap(skiff_proto::status::Status),
+    Bootstrap(Box<skiff_proto::status::Status>),
 }
 
 /// Serves until `stop`. `ready` is told the address once requests are answered.
@@ -63,7 +63,7 @@ pub async fn run(config: Config, ready: Option<oneshot::Sender<SocketAddr>>, sto
         authenticator: Some(trust.authenticator.clone()),
         toleration_seconds: config.timings.toleration_seconds(),
     });
-    bootstrap::bootstrap(&api, address.port()).await.map_err(RunError::Bootstrap)?;
+    bootstrap::bootstrap(&api, address.port()).await.map_err(|status| RunError::Bootstrap(Box::new(status)))?;
     trust.write_kubeconfig(&config.data_dir, address)?;
     let keeper = tokio::spawn(keep(store.clone(), stop.clone()));
     if let Some(ready) = ready {

@@ -1,5 +1,8 @@
 //! The registry from outside: a server in this process on the memory store, driven through [`Server::handle`] and through gRPC, without a socket.
 
+// What a test unwraps, it asserts; helpers of tests too.
+#![allow(clippy::unwrap_used)]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 

@@ -321,13 +321,13 @@ fn well_formed(service: &Value, policy: &str) -> Vec<FieldError> {
 }
 
 fn cluster_ip(taken: &mut Taken, service: &mut Value, old: Option<&Value>, claim: &mut Claim) -> Result<(), Status> {
-    if let Some(old) = old {
-        if !is_external_name(old) {
-            if is_external_name(service) && !is_headless(old) {
-                claim.freed_addresses = addresses(old);
-            }
-            return Ok(());
+    if let Some(old) = old
+        && !is_external_name(old)
+    {
+        if is_external_name(service) && !is_headless(old) {
+            claim.freed_addresses = addresses(old);
         }
+        return Ok(());
     }
     if is_external_name(service) || is_headless(service) {
         return Ok(());

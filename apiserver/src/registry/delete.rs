@@ -165,10 +165,11 @@ impl Call<'_> {
 
     /// What deleting `old` now means.
     fn plan_deletion(&self, old: &Value, options: &Options, warnings: &mut Vec<String>) -> Plan {
-        if self.resource.plural == "namespaces" && self.resource.group.is_empty() {
-            if let Some(plan) = self.plan_namespace(old) {
-                return plan;
-            }
+        if self.resource.plural == "namespaces"
+            && self.resource.group.is_empty()
+            && let Some(plan) = self.plan_namespace(old)
+        {
+            return plan;
         }
         let mut object = old.clone();
         let asked = options.grace_period_seconds.map(|seconds| if seconds < 0 { 1 } else { seconds });

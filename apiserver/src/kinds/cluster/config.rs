@@ -145,16 +145,12 @@ fn by_type(object: &Value) -> Vec<FieldError> {
         }
         "kubernetes.io/dockercfg" => errors.extend(docker(object, ".dockercfg")),
         "kubernetes.io/dockerconfigjson" => errors.extend(docker(object, ".dockerconfigjson")),
-        "kubernetes.io/basic-auth" => {
-            if !has("username") && !has("password") {
-                errors.push(FieldError::required(data.key("username"), ""));
-                errors.push(FieldError::required(data.key("password"), ""));
-            }
+        "kubernetes.io/basic-auth" if !has("username") && !has("password") => {
+            errors.push(FieldError::required(data.key("username"), ""));
+            errors.push(FieldError::required(data.key("password"), ""));
         }
-        "kubernetes.io/ssh-auth" => {
-            if text(&object["data"]["ssh-privatekey"]).is_empty() {
-                errors.push(FieldError::required(data.key("ssh-privatekey"), ""));
-            }
+        "kubernetes.io/ssh-auth" if text(&object["data"]["ssh-privatekey"]).is_empty() => {
+            errors.push(FieldError::required(data.key("ssh-privatekey"), ""));
         }
         "kubernetes.io/tls" => errors.extend(["tls.crt", "tls.key"].into_iter().filter_map(missing)),
         _ => {} // any other type may hold anything

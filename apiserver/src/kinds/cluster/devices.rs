@@ -63,10 +63,10 @@ pub const SLICE: Small = Small {
 fn requests(spec: &mut Value) {
     let Some(devices) = spec.get_mut("devices").filter(|devices| devices.is_object()) else { return };
     for request in each(devices, "requests") {
-        if has(request, "exactly") {
-            if let Some(exactly) = object_at(request, "exactly") {
-                one(exactly);
-            }
+        if has(request, "exactly")
+            && let Some(exactly) = object_at(request, "exactly")
+        {
+            one(exactly);
         }
         for alternative in each(request, "firstAvailable") {
             one(alternative);

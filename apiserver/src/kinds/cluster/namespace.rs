@@ -74,10 +74,10 @@ impl Strategy for Namespace {
 
 fn label(object: &mut Value) {
     let name = object["metadata"]["name"].clone();
-    if let (Some(_), Some(metadata)) = (name.as_str().filter(|name| !name.is_empty()), object_at(object, "metadata")) {
-        if let Some(labels) = object_at(metadata, "labels") {
-            set(labels, NAME_LABEL, name);
-        }
+    if let (Some(_), Some(metadata)) = (name.as_str().filter(|name| !name.is_empty()), object_at(object, "metadata"))
+        && let Some(labels) = object_at(metadata, "labels")
+    {
+        set(labels, NAME_LABEL, name);
     }
 }
 

@@ -127,10 +127,9 @@ fn networks(node: &Value) -> Vec<FieldError> {
     for (index, cidr) in items(all).iter().map(text).enumerate() {
         super::network::cidr(cidr, &path.index(index), &mut errors);
     }
-    let six = |wanted: bool| items(all).iter().filter(|cidr| text(cidr).contains(':') == wanted).count();
-    if items(all).len() > 2 {
-        errors.push(FieldError::invalid(&path, all.clone(), "may specify no more than one CIDR for each IP family"));
-    } else if items(all).len() == 2 && errors.is_empty() && six(true) != 1 {
+    let of_six = items(all).iter().filter(|cidr| text(cidr).contains(':')).count();
+    let twice = items(all).len() == 2 && errors.is_empty() && of_six != 1;
+    if items(all).len() > 2 || twice {
         errors.push(FieldError::invalid(&path, all.clone(), "may specify no more than one CIDR for each IP family"));
     }
     errors

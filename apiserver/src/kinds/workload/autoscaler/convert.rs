@@ -85,7 +85,7 @@ pub fn to_v1(mut object: Value) -> Value {
             set(&mut seen, key, status[key].clone());
         }
     }
-    if let Some(cpu) = current.iter().filter(is_cpu).filter(|metric| has(&metric["resource"]["current"], "averageUtilization")).next_back() {
+    if let Some(cpu) = current.iter().filter(is_cpu).rfind(|metric| has(&metric["resource"]["current"], "averageUtilization")) {
         set(&mut seen, "currentCPUUtilizationPercentage", cpu["resource"]["current"]["averageUtilization"].clone());
     }
     set(&mut object, "status", seen);

@@ -119,7 +119,7 @@ fn resize(pod: &mut Value, old: &Value) {
             }
             let mut kept = old["spec"].get(list).cloned();
             let new = items(&pod["spec"][list]);
-            for (container, asked) in kept.iter_mut().flat_map(|kept| items_mut(kept)).zip(new) {
+            for (container, asked) in kept.iter_mut().flat_map(items_mut).zip(new) {
                 for key in ["resources", "resizePolicy"] {
                     match asked.get(key) {
                         Some(value) => set(container, key, value.clone()),

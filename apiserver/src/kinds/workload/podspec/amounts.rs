@@ -71,7 +71,7 @@ fn is_huge(resource: &str) -> bool {
 fn huge_page(resource: &str, amount: &Value, path: &Path, out: &mut Vec<FieldError>) {
     let Some(size) = resource.strip_prefix("hugepages-") else { return };
     let page = size.parse::<Quantity>().ok().filter(|page| *page > Quantity::ZERO && page.millis() % 1000 == 0);
-    if !page.is_some_and(|page| quantity(amount).units() % page.units() == 0) {
+    if page.is_none_or(|page| quantity(amount).units() % page.units() != 0) {
         let told = format!("{} is not positive integer multiple of {resource}", text(amount));
         out.push(FieldError::invalid(path, amount.clone(), told));
     }

@@ -34,10 +34,8 @@ pub fn check(kind: &str, source: &Value, path: &Path, out: &mut Vec<FieldError>)
     match kind {
         "gitRepo" => descending(text(&source["directory"]), &path.child("directory"), out),
         "gcePersistentDisk" | "awsElasticBlockStore" => partition(source, path, out),
-        "nfs" => {
-            if !text(&source["path"]).starts_with('/') {
-                out.push(FieldError::invalid(path.child("path"), text(&source["path"]), "must be an absolute path"));
-            }
+        "nfs" if !text(&source["path"]).starts_with('/') => {
+            out.push(FieldError::invalid(path.child("path"), text(&source["path"]), "must be an absolute path"));
         }
         "iscsi" => iscsi(source, path, out),
         "flocker" => flocker(source, path, out),
@@ -45,10 +43,8 @@ pub fn check(kind: &str, source: &Value, path: &Path, out: &mut Vec<FieldError>)
             listed(source, "monitors", path, out);
             required(text(&source["image"]), &path.child("image"), out);
         }
-        "cinder" => {
-            if has(source, "secretRef") {
-                required(text(&source["secretRef"]["name"]), &path.child("secretRef").child("name"), out);
-            }
+        "cinder" if has(source, "secretRef") => {
+            required(text(&source["secretRef"]["name"]), &path.child("secretRef").child("name"), out);
         }
         "cephfs" => listed(source, "monitors", path, out),
         "quobyte" => quobyte(source, path, out),

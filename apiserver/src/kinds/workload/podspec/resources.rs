@@ -104,12 +104,12 @@ pub fn qos_class(spec: &Value) -> &'static str {
     let whole = has(spec, "resources");
     let lists: Vec<&Value> = if whole { vec![&pod] } else { vec![&spec["containers"], &spec["initContainers"]] };
     let (mut requests, mut limits, mut guaranteed) = (Amounts::new(), Amounts::new(), true);
-    for container in lists.into_iter().flat_map(|list| items(list)) {
+    for container in lists.into_iter().flat_map(items) {
         let resources = &container["resources"];
         add(&mut requests, &positive(&resources["requests"]));
         let own = positive(&resources["limits"]);
         let both = own.len() == 2;
-        if !both && !(whole && is_empty(&resources["limits"])) {
+        if !(both || whole && is_empty(&resources["limits"])) {
             guaranteed = false;
         }
         add(&mut limits, &own);
