@@ -50,6 +50,13 @@ impl Health {
         }
     }
 
+    /// Whether the node lifecycle controller says that nothing is known of this node: it could not hear us for a while.
+    fn is_given_up(&self) -> bool {
+        let node = self.node();
+        let conditions = node.as_ref().and_then(|node| node.status.as_ref()?.conditions.as_ref());
+        conditions.is_some_and(|all| all.iter().any(|condition| condition.type_ == "Ready" && condition.status == "Unknown"))
+    }
+
     fn trouble(&self) -> Option<String> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -151,7 +158,7 @@ async fn keep_status(config: &Config, facts: &status::Facts, health: &Health) {
         let images = config.runtime.images().await.unwrap_or_default();
         let status = status::of(config, facts, &images, health.trouble(), health.node().as_deref(), now);
         let due = crate::clock::between(at, now) >= timings.node_status;
-        if due || written.as_ref().is_none_or(|before| status::essence(before) != status::essence(&status)) {
+        if due || health.is_given_up() || written.as_ref().is_none_or(|before| status::essence(before) != status::essence(&status)) {
             match merge_status(config, &status).await {
                 Ok(object) => {
                     keep(health, &object);
@@ -180,9 +187,18 @@ async fn keep_lease(config: &Config, health: &Health) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if let Err(error) = renew(config, health, &mut there).await {
-            there = false;
-            tracing::info!(node = %config.node_name, %error, "lease not renewed");
+        match renew(config, health, &mut there).await {
+            Ok(()) => {
+                // Whoever can renew is alive: where the Node says otherwise, its status is written at once.
+                health.reread(config).await;
+                if health.is_given_up() {
+                    health.changed.notify_one();
+                }
+            }
+            Err(error) => {
+                there = false;
+                tracing::info!(node = %config.node_name, %error, "lease not renewed");
+            }
         }
     }
 }
