@@ -264,7 +264,10 @@ mod tests {
     fn every_row_has_a_cell_for_each_column() {
         for one in crate::registry::resource::builtin() {
             let object = json!({"kind": one.kind, "metadata": {"name": "n", "creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": {}, "status": {}});
-            assert_eq!(one.strategy.row(&object, 0).len(), one.strategy.columns().len(), "{}", one.group_resource());
+            let cells = one.strategy.row(&object, 0).len();
+            // Kubernetes prints an age for IPAddresses without a column for it.
+            let columns = one.strategy.columns().len() + usize::from(one.plural == "ipaddresses");
+            assert_eq!(cells, columns, "{}", one.group_resource());
         }
     }
 }
