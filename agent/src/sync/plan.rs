@@ -413,10 +413,11 @@ fn start(view: View<'_>, container: &Container, kind: Kind, plan: &mut Plan) {
     if let Some(stale) = last.filter(|last| last.state == ContainerState::Created) {
         plan.actions.push(Action::RemoveContainer { id: stale.id.clone() });
     }
-    let attempt = match last {
-        Some(last) if last.state == ContainerState::Created => last.attempt,
-        Some(last) => last.attempt + 1,
-        None => told_restarts(pod, name, kind),
+    let highest = observed.containers.iter().filter(|container| container.name == *name).map(|container| container.attempt).max();
+    let attempt = match (last, highest) {
+        (Some(last), _) if last.state == ContainerState::Created => last.attempt,
+        (_, Some(highest)) => highest + 1,
+        (_, None) => told_restarts(pod, name, kind),
     };
     plan.actions.push(Action::Start { name: name.clone(), kind, attempt, finished });
 }

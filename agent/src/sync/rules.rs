@@ -4,9 +4,13 @@ use crate::pod;
 use crate::runtime::{ContainerState, ObservedContainer, ObservedPod, ObservedSandbox, SandboxState};
 use k8s_openapi::api::core::v1::{Container, Pod};
 
-/// The newest container of a name (`FindContainerStatusByName`).
+/// The container of a name that counts: the one that runs, else the newest (`FindContainerStatusByName`).
 pub fn latest<'a>(observed: &'a ObservedPod, name: &str) -> Option<&'a ObservedContainer> {
-    observed.containers.iter().filter(|container| container.name == name).max_by_key(|container| (container.attempt, container.created_at))
+    observed
+        .containers
+        .iter()
+        .filter(|container| container.name == name)
+        .max_by_key(|container| (container.state.is_running(), container.attempt, container.created_at))
 }
 
 /// The newest sandbox.
