@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use skiff_proto::status::Status;
 
 use super::{PatchKind, patch};
-use crate::schema::{FieldValidation, Gvk};
+use crate::schema::{FieldValidation, Gvk, types};
 
 fn deployment() -> Value {
     let c = json!({"name": "c", "image": "i:1", "resources": {}, "ports": [{"name": "web", "containerPort": 80, "protocol": "TCP"}, {"containerPort": 81, "protocol": "TCP"}],
@@ -183,6 +183,21 @@ fn warns_unless_told_otherwise() {
     let warned = patch(PatchKind::Merge, &config(), br#"{"extra":1}"#, &gvk, FieldValidation::Warn).unwrap();
     assert_eq!((warned.warnings, warned.object), (vec!["unknown field \"extra\"".to_owned()], config()));
     assert_eq!(patch(PatchKind::Merge, &config(), br#"{"extra":1}"#, &gvk, FieldValidation::Ignore).unwrap().warnings, Vec::<String>::new());
+}
+
+/// Objects and patches, and what Go's `strategicpatch` of apimachinery 0.35 made of them, before anything is decoded.
+#[test]
+fn merges_as_go_merged() {
+    for line in include_str!("go.jsonl").lines() {
+        let case: Value = serde_json::from_str(line).unwrap();
+        let gvk = Gvk::parse(case["original"]["apiVersion"].as_str().unwrap(), case["original"]["kind"].as_str().unwrap());
+        let merged = super::strategic::apply(&case["original"], &case["patch"], types().of(&gvk).unwrap());
+        match (case["error"].as_str(), merged) {
+            (Some(error), Err(fault)) => assert_eq!(fault.to_string(), error, "{}", case["patch"]),
+            (None, Ok(object)) => assert_eq!(object, case["object"], "{}", case["patch"]),
+            (expected, merged) => panic!("{}: {expected:?}, got {merged:?}", case["patch"]),
+        }
+    }
 }
 
 proptest! {

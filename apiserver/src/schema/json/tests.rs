@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::super::Gvk;
 use super::super::types::types;
+use super::super::{ContentType, FieldValidation, Gvk};
 use super::{base64_fault, decode};
 
 fn run(api_version: &str, kind: &str, body: &str) -> Result<(Value, Vec<String>), String> {
@@ -123,5 +123,22 @@ fn finds_where_base64_ends() {
         ("YQ==x", Some(4)),
     ] {
         assert_eq!(base64_fault(text), expected, "{text}");
+    }
+}
+
+/// Bodies with something changed in them, and what Go's strict serializer of apimachinery 0.35 made of each.
+#[test]
+fn answers_as_go_answered() {
+    for line in include_str!("go.jsonl").lines() {
+        let case: Value = serde_json::from_str(line).unwrap();
+        let body = case["body"].as_str().unwrap();
+        let decoded = super::super::decode(body.as_bytes(), ContentType::Json, None, FieldValidation::Warn);
+        match case["error"].as_str() {
+            Some(error) => assert_eq!(decoded.unwrap_err().message, error, "{body}"),
+            None => {
+                let decoded = decoded.unwrap();
+                assert_eq!((&decoded.object, json!(decoded.warnings)), (&case["object"], case.get("told").cloned().unwrap_or(json!([]))), "{body}");
+            }
+        }
     }
 }

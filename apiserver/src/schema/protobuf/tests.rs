@@ -1,5 +1,7 @@
 //! Protobuf in and out must say the same as JSON.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -74,6 +76,18 @@ fn frames_an_event() {
     let length = u32::from_be_bytes(frame[..4].try_into().unwrap());
     assert_eq!(usize::try_from(length).unwrap(), frame.len() - 4);
     assert_eq!(&frame[4..], b"\x0a\x05ADDED\x12\x09\x0a\x07k8s\0xyz");
+}
+
+/// What Go's encoder wrote, and what Go's decoder made of it.
+#[test]
+fn reads_what_go_wrote() {
+    for line in include_str!("go.jsonl").lines() {
+        let case: Value = serde_json::from_str(line).unwrap();
+        let wire = STANDARD.decode(case["wire"].as_str().unwrap()).unwrap();
+        let object = decode(&wire, ContentType::Protobuf, None, FieldValidation::Strict).unwrap().object;
+        assert_eq!(object, case["object"]);
+        assert_eq!(there_and_back(&object), object);
+    }
 }
 
 proptest! {
