@@ -128,7 +128,7 @@ fn conditions(status: &Value) -> Vec<String> {
         .flatten()
         .map(|condition| {
             let text = |field: &str| condition[field].as_str().map(|text| format!("/{text}")).unwrap_or_default();
-            format!("{}={}{}{}", condition["type"].as_str().unwrap(), condition["status"].as_str().unwrap(), text("reason"), text("message"))
+            format!("{}={}{}{}", condition["type"].as_str().unwrap_or("?"), condition["status"].as_str().unwrap_or("?"), text("reason"), text("message"))
         })
         .collect();
     all.sort();

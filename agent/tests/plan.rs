@@ -184,14 +184,17 @@ fn pod(policy: &str) -> Pod {
     .expect("a pod")
 }
 
+/// Sandboxes (ready, attempt) and containers (which, attempt, state, sandbox).
+type Found = (Vec<(bool, u32)>, Vec<(usize, u32, u8, usize)>);
+
 /// Anything a node may be found with after its agent, its Docker or its machine died at any moment.
-fn found() -> impl Strategy<Value = (Vec<(bool, u32)>, Vec<(usize, u32, u8, usize)>)> {
+fn found() -> impl Strategy<Value = Found> {
     let sandboxes = prop::collection::vec((any::<bool>(), 0..4u32), 0..3);
     let containers = prop::collection::vec((0..5usize, 0..3u32, 0..4u8, 0..3usize), 0..8);
     (sandboxes, containers)
 }
 
-fn furnish(model: &mut Model, (sandboxes, containers): (Vec<(bool, u32)>, Vec<(usize, u32, u8, usize)>)) {
+fn furnish(model: &mut Model, (sandboxes, containers): Found) {
     for (number, (ready, attempt)) in sandboxes.into_iter().enumerate() {
         let state = if ready { SandboxState::Ready } else { SandboxState::NotReady };
         model.observed.sandboxes.push(sandbox(1000 + number as u32, attempt + number as u32, state, model.now));
