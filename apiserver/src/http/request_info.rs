@@ -54,6 +54,8 @@ pub fn parse(method: &Method, path: &str, query: &Query) -> Target {
         ("PATCH", _) => Verb::Patch,
         ("DELETE", true) => Verb::Delete,
         ("DELETE", false) => Verb::DeleteCollection,
+        // a proxied pod has every method (`pkg/registry/core/pod/rest/subresources.go`, `proxyMethods`)
+        ("HEAD" | "OPTIONS", true) if info.subresource == "proxy" => Verb::Get,
         _ => return Target::NoMethod(info),
     };
     info.verb = verb;
@@ -144,6 +146,7 @@ mod tests {
             ("GET /api/v1/nodes/n/proxy/", "get |v1||nodes|proxy|n|/"),
             ("GET /api/v1/nodes/n/proxy/logs/", "get |v1||nodes|proxy|n|/logs/"),
             ("POST /api/v1/namespaces/d/services/https:web:80/proxy/a/b", "create |v1|d|services|proxy|https:web:80|/a/b"),
+            ("OPTIONS /api/v1/namespaces/d/pods/p/proxy/a", "get |v1|d|pods|proxy|p|/a"),
             ("GET /api/v1/namespaces/d/pods/p/log", "get |v1|d|pods|log|p|"),
             ("OPTIONS /api/v1/pods", "405 |v1||pods|||"),
             ("GET /", "-"),

@@ -87,7 +87,7 @@ pub async fn serve(
         server: api,
         authenticator: trust.authenticator.clone(),
         address: address.unwrap_or_default(),
-        nodes: Nodes::new(tls::client(trust.pki.ca_pem(), &trust.serving)?),
+        nodes: Nodes::new(tls::client(trust.pki.ca_pem(), &trust.serving)?, tls::to_pods()?),
         grpc,
         metrics: Metrics::default(),
         set_log_level,

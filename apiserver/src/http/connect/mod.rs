@@ -8,6 +8,7 @@ pub mod forward;
 pub mod log;
 pub mod nodes;
 pub mod proxy;
+pub mod rewrite;
 pub mod spdy;
 pub mod target;
 pub mod upgrade;

@@ -26,13 +26,16 @@ const MAX_CHANNELS: usize = 5_000;
 /// How agents are called.
 pub struct Nodes {
     tls: TlsConnector,
+    /// How pods are called that speak TLS.
+    pub(super) pods: TlsConnector,
     channels: Mutex<HashMap<String, (String, Channel)>>,
 }
 
 impl Nodes {
     /// Calls with this certificate, trusting this authority.
-    pub fn new(tls: rustls::ClientConfig) -> Self {
-        Self { tls: TlsConnector::from(Arc::new(tls)), channels: Mutex::default() }
+    /// `pods` is how pods are called that speak TLS.
+    pub fn new(tls: rustls::ClientConfig, pods: rustls::ClientConfig) -> Self {
+        Self { tls: TlsConnector::from(Arc::new(tls)), pods: TlsConnector::from(Arc::new(pods)), channels: Mutex::default() }
     }
 
     /// A client of the agent of `node`.

@@ -6,18 +6,21 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use futures::StreamExt;
-use http::header::{AUTHORIZATION, CONNECTION, HOST, HeaderName, LOCATION, UPGRADE};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, LOCATION, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
-use http_body_util::BodyStream;
+use http_body_util::{BodyExt, BodyStream, Limited};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use rustls_pki_types::ServerName;
 use serde_json::Value;
 use skiff_proto::status::Status;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::nodes::{internal, read};
+use super::rewrite;
 use super::target::{Pod, ProxyName, proxy_name};
 use crate::dispatch::{Item, RequestInfo};
 use crate::error::failure;
@@ -25,6 +28,8 @@ use crate::http::Edge;
 use crate::http::body::Body;
 
 const DIAL: Duration = Duration::from_secs(10);
+/// The largest page whose links are rewritten; a larger one is refused.
+const MAX_PAGE: usize = 16 * 1024 * 1024;
 /// Headers of one connection, not of the message (RFC 9110, 7.6.1).
 const HOP_BY_HOP: [&str; 9] =
     ["connection", "proxy-connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade"];
@@ -41,10 +46,8 @@ pub async fn answer(edge: &Edge, item: &Item, info: &RequestInfo, asked: &str, p
         "services" => service_target(edge, item, info, &name).await?,
         _ => return Err(failure::bad_request(format!("node {asked} has no HTTP endpoint to proxy to: its agent speaks gRPC"))),
     };
-    if name.scheme == "https" {
-        return Err(unreachable_service(&format!("https is not spoken to {target}")));
-    }
-    forward(&target, info, parts, incoming).await
+    let connection = dial(edge, &target, name.scheme == "https").await?;
+    forward(connection, &target, info, parts, incoming).await
 }
 
 /// A directory is asked for with its slash, or relative links would lead beside it.
@@ -114,15 +117,34 @@ fn unreachable_service(why: &str) -> Status {
     unavailable(format!("error trying to reach service: {why}"))
 }
 
-async fn forward(target: &str, info: &RequestInfo, parts: &mut Parts, incoming: Incoming) -> Result<Response<Body>, Status> {
+/// A connection to a pod, in TLS or not.
+trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
+
+/// Connects to `target`. Certificates of pods are not verified, as Kubernetes' proxy does not: there is nothing to verify them by.
+async fn dial(edge: &Edge, target: &str, is_https: bool) -> Result<Box<dyn Connection>, Status> {
     let dialled = tokio::time::timeout(DIAL, TcpStream::connect(target)).await;
     let socket = match dialled {
         Ok(Ok(socket)) => socket,
         Ok(Err(error)) => return Err(unreachable_service(&format!("dial tcp {target}: connect: {}", go_words(&error)))),
         Err(_) => return Err(unreachable_service(&format!("dial tcp {target}: i/o timeout"))),
     };
+    if !is_https {
+        return Ok(Box::new(socket));
+    }
+    let fault = |error: &dyn std::fmt::Display| unreachable_service(&error.to_string());
+    let address = socket.peer_addr().map_err(|error| fault(&error))?;
+    let secured = tokio::time::timeout(DIAL, edge.nodes.pods.connect(ServerName::from(address.ip()), socket)).await;
+    match secured {
+        Ok(Ok(stream)) => Ok(Box::new(stream)),
+        Ok(Err(error)) => Err(fault(&error)),
+        Err(_) => Err(unreachable_service("net/http: TLS handshake timeout")),
+    }
+}
+
+async fn forward(connection: Box<dyn Connection>, target: &str, info: &RequestInfo, parts: &mut Parts, incoming: Incoming) -> Result<Response<Body>, Status> {
     let fault = |error: hyper::Error| unreachable_service(&error.to_string());
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.map_err(fault)?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(connection)).await.map_err(fault)?;
     tokio::spawn(connection.with_upgrades()); // its errors reach us through the answer
     let client = parts.extensions.remove::<OnUpgrade>();
     let mut answer = sender.send_request(outgoing(target, info, parts, incoming)?).await.map_err(fault)?;
@@ -132,6 +154,13 @@ async fn forward(target: &str, info: &RequestInfo, parts: &mut Parts, incoming: 
     rewrite_location(answer.headers_mut(), parts.uri.path(), info);
     let (mut head, body) = answer.into_parts();
     strip(&mut head.headers);
+    let is_page = head.headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/html"));
+    if is_page && parts.method != Method::HEAD {
+        let page = Limited::new(body, MAX_PAGE).collect().await.map_err(|error| unreachable_service(&error.to_string()))?.to_bytes();
+        let page = rewrite::page(&String::from_utf8_lossy(&page), &prefix(parts.uri.path(), info));
+        head.headers.remove(CONTENT_LENGTH);
+        return Ok(Response::from_parts(head, Body::full(page)));
+    }
     let frames = BodyStream::new(body).filter_map(|frame| std::future::ready(frame.map(|frame| frame.into_data().ok()).map_err(Into::into).transpose()));
     let mut answer = Response::new(Body::Stream(frames.boxed()));
     *answer.status_mut() = head.status;
@@ -162,6 +191,7 @@ fn outgoing(target: &str, info: &RequestInfo, parts: &Parts, incoming: Incoming)
     *headers = parts.headers.clone();
     strip(headers);
     headers.remove(AUTHORIZATION);
+    headers.remove(ACCEPT_ENCODING); // links in a compressed page could not be rewritten
     let impersonating: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().starts_with("impersonate-")).cloned().collect();
     for name in impersonating {
         headers.remove(name);
@@ -191,11 +221,16 @@ fn proxy_depth(info: &RequestInfo) -> usize {
     if info.namespace.is_empty() { 7 } else { 9 }
 }
 
+/// The path of the proxy itself: `/api/v1/namespaces/d/pods/p/proxy`.
+fn prefix(path: &str, info: &RequestInfo) -> String {
+    path.splitn(proxy_depth(info), '/').take(proxy_depth(info) - 1).collect::<Vec<_>>().join("/")
+}
+
 /// A redirect within the pod has to lead through the proxy again.
 fn rewrite_location(headers: &mut HeaderMap, path: &str, info: &RequestInfo) {
-    let Some(location) = headers.get(LOCATION).and_then(|value| value.to_str().ok()).filter(|location| location.starts_with('/')) else { return };
-    let prefix: Vec<&str> = path.splitn(proxy_depth(info), '/').take(proxy_depth(info) - 1).collect();
-    if let Ok(value) = HeaderValue::from_str(&format!("{}{location}", prefix.join("/"))) {
+    let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
+    let Some(rewritten) = location.and_then(|location| rewrite::link(location, &prefix(path, info))) else { return };
+    if let Ok(value) = HeaderValue::from_str(&rewritten) {
         headers.insert(LOCATION, value);
     }
 }
