@@ -114,6 +114,7 @@ struct Sinks {
     queues: Queues,
     collector: Arc<Collector>,
     node_changed: Arc<Notify>,
+    node_gone: Arc<Notify>,
 }
 
 impl Sinks {
@@ -150,6 +151,9 @@ impl Sinks {
 
     fn node(&self, change: &Change<crate::view::Node>) {
         self.node_changed.notify_one();
+        if matches!(change, Change::Deleted { .. }) {
+            self.node_gone.notify_one();
+        }
         node_lifecycle::pods_of_tainted_node(&self.world, change, &self.queues.evictions);
     }
 
@@ -202,7 +206,13 @@ pub async fn run(config: Config, stop: CancellationToken, ready: tokio::sync::wa
     let writer = Writer::new(connection.clone());
     let informers = Informers::new(&config);
     let world = Arc::new(informers.world());
-    let sinks = Sinks { world: world.clone(), queues: Queues::default(), collector: Arc::new(Collector::new(writer.clone())), node_changed: Arc::default() };
+    let sinks = Sinks {
+        world: world.clone(),
+        queues: Queues::default(),
+        collector: Arc::new(Collector::new(writer.clone())),
+        node_changed: Arc::default(),
+        node_gone: Arc::default(),
+    };
     let mut tasks = JoinSet::new();
     start_informers(informers, &sinks, &config, &stop, &mut tasks);
     let others = start_bare_informers(&config, &sinks, &stop, &mut tasks);
@@ -290,7 +300,13 @@ fn start_watchmen(config: &Config, sinks: &Sinks, writer: &Writer, connection: A
         changed: sinks.node_changed.clone(),
     };
     tasks.spawn(monitor.run(stop.clone()));
-    let collector = pod_gc::Collector { world: world.clone(), writer: writer.clone(), timings, threshold: config.terminated_pod_gc_threshold };
+    let collector = pod_gc::Collector {
+        world: world.clone(),
+        writer: writer.clone(),
+        timings,
+        threshold: config.terminated_pod_gc_threshold,
+        node_gone: sinks.node_gone.clone(),
+    };
     tasks.spawn(collector.run(stop.clone()));
 }
 

@@ -8,6 +8,7 @@ use serde_json::json;
 use skiff_client::informer::Key;
 use skiff_proto::resource::{NODES, PODS};
 use skiff_proto::status::Status;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -29,6 +30,8 @@ pub struct Collector {
     pub timings: Timings,
     /// How many finished pods are kept.
     pub threshold: usize,
+    /// Rung when a node is gone.
+    pub node_gone: Arc<Notify>,
 }
 
 impl Collector {
@@ -45,7 +48,11 @@ impl Collector {
                 }
             }
             let wait = next.unwrap_or(self.timings.pod_gc_period).min(self.timings.pod_gc_period);
-            tokio::select! { () = stop.cancelled() => return, () = tokio::time::sleep(wait) => {} }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+                () = self.node_gone.notified() => {}
+            }
         }
     }
 
