@@ -6,6 +6,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, SignatureScheme};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,7 +99,7 @@ pub async fn get(client: &reqwest::Client, target: &Target, timeout: Duration) -
         if error.is_timeout() {
             return format!("Get \"{url}\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)");
         }
-        format!("Get \"{url}\": {}", root(&error))
+        format!("Get \"{url}\": {}", go_error(&error, target))
     };
     let mut response = client.get(url).headers(headers).timeout(timeout).send().await.map_err(told)?;
     let code = response.status().as_u16();
@@ -113,12 +114,30 @@ pub async fn get(client: &reqwest::Client, target: &Target, timeout: Duration) -
     Ok((code, String::from_utf8_lossy(&body).into_owned()))
 }
 
-fn root(error: &dyn std::error::Error) -> String {
+/// What went wrong, as Go's `net` says it where it has words for it.
+fn go_error(error: &(dyn std::error::Error + 'static), target: &Target) -> String {
+    let authority = target.url.split_once("://").map_or("", |(_, rest)| rest).split('/').next().unwrap_or_default();
     let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
+    loop {
+        if let Some(words) = last.downcast_ref::<io::Error>().and_then(|error| go_words(error.kind())) {
+            return format!("dial tcp {authority}: {words}");
+        }
+        match last.source() {
+            Some(source) => last = source,
+            None => return last.to_string(),
+        }
     }
-    last.to_string()
+}
+
+fn go_words(kind: io::ErrorKind) -> Option<&'static str> {
+    match kind {
+        io::ErrorKind::ConnectionRefused => Some("connect: connection refused"),
+        io::ErrorKind::HostUnreachable => Some("connect: no route to host"),
+        io::ErrorKind::NetworkUnreachable => Some("connect: network is unreachable"),
+        io::ErrorKind::ConnectionReset => Some("read: connection reset by peer"),
+        io::ErrorKind::TimedOut => Some("i/o timeout"),
+        _ => None,
+    }
 }
 
 /// Opens a TCP connection and closes it again.
@@ -135,6 +154,14 @@ pub async fn connect(host: &str, port: u16, timeout: Duration) -> Result<(), Str
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn refusals_in_gos_words() {
+        let target = Target { url: "http://10.5.1.2:80/x".into(), headers: Vec::new() };
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        assert_eq!(go_error(&refused, &target), "dial tcp 10.5.1.2:80: connect: connection refused");
+        assert_eq!(go_error(&io::Error::other("odd"), &target), "odd");
+    }
 
     #[test]
     fn targets() {

@@ -14,6 +14,7 @@ use k8s_openapi::jiff::Timestamp;
 use skiff_client::events::Type;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::task::AbortOnDropHandle;
 
 /// The probes of one pod.
@@ -72,6 +73,23 @@ impl Probers {
     }
 }
 
+/// A container that has just started is rarely up when it is first asked, and would not be asked again for a whole period: until then it
+/// is looked at a few times more, after so many milliseconds each. (A kubelet asks once more when it hears that the container has started.)
+fn early_looks(which: ProbeKind) -> std::slice::Iter<'static, u64> {
+    const LOOKS: [u64; 6] = [100, 100, 200, 400, 800, 1600];
+    match which {
+        ProbeKind::Startup | ProbeKind::Readiness => LOOKS.iter(),
+        ProbeKind::Liveness => [].iter(),
+    }
+}
+
+async fn sleep_or_never(millis: Option<&u64>) {
+    match millis {
+        Some(millis) => tokio::time::sleep(Duration::from_millis(*millis)).await,
+        None => std::future::pending().await,
+    }
+}
+
 struct Task {
     shared: Arc<Shared>,
     inbox: Arc<Inbox>,
@@ -90,27 +108,33 @@ impl Task {
         let first = after(self.started_at, settings.initial_delay);
         tokio::time::sleep(between(self.shared.config.clock.now(), first)).await;
         let mut runs = Runs::default();
+        let mut early = early_looks(self.which);
         let mut ticks = tokio::time::interval(settings.period);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        ticks.tick().await;
+        let mut in_time = true;
         while !runs.over(self.which) {
-            ticks.tick().await;
-            let success = match check::run(&self.shared, &self.pod, &self.container, &self.id, &self.probe, &settings).await {
-                Outcome::Success => true,
+            match check::run(&self.shared, &self.pod, &self.container, &self.id, &self.probe, &settings).await {
+                Outcome::Success => runs = runs.step(&settings, true),
+                // A look before its time only counts where it is good news.
+                Outcome::Failure(_) | Outcome::Unknown(_) if !in_time => {}
                 Outcome::Failure(message) => {
                     self.tell(format!("{} probe failed: {message}", self.which.title()));
-                    false
+                    runs = runs.step(&settings, false);
                 }
-                Outcome::Unknown(message) => {
-                    self.tell(format!("{} probe errored and resulted in unknown state: {message}", self.which.title()));
-                    continue;
-                }
-            };
-            runs = runs.step(&settings, success);
+                Outcome::Unknown(message) => self.tell(format!("{} probe errored and resulted in unknown state: {message}", self.which.title())),
+            }
             self.inbox.probed(&self.id, |probed| match self.which {
                 ProbeKind::Startup => probed.startup = runs.decided,
                 ProbeKind::Readiness => probed.readiness = runs.decided,
                 ProbeKind::Liveness => probed.liveness = runs.decided,
             });
+            let look = if runs.decided == Some(true) { None } else { early.next() };
+            in_time = tokio::select! {
+                biased;
+                _ = ticks.tick() => true,
+                () = sleep_or_never(look) => false,
+            };
         }
         // Over: what it decided stays until the container does not run any more.
         std::future::pending::<()>().await;
