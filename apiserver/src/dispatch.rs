@@ -250,7 +250,7 @@ impl Server {
             },
             "binding" => call.bind().await,
             "eviction" => call.evict().await,
-            "token" => call.token().await,
+            "token" => call.token(),
             "log" | "exec" | "attach" | "portforward" | "proxy" => call.connect(),
             _ => call.main().await, // the object, or a part of it that has its kind
         }
@@ -309,10 +309,5 @@ impl Call<'_> {
             Verb::Delete => self.delete().await,
             Verb::DeleteCollection => self.delete_collection().await,
         }
-    }
-
-    /// `serviceaccounts/token`
-    async fn token(&self) -> Result<ApiResponse, Status> {
-        Err(Status::failure(501, "NotImplemented", "tokens of service accounts are not signed yet"))
     }
 }

@@ -9,6 +9,7 @@ use skiff_proto::v1::objects_server::ObjectsServer;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::token::Tokens;
 use crate::bootstrap;
 use crate::config::Config;
 use crate::dispatch::{Server, Settings};
@@ -57,6 +58,8 @@ pub async fn run(config: Config, ready: Option<oneshot::Sender<SocketAddr>>, sto
     let trust = Trust::open(&config.data_dir, &addresses)?;
     let path = config.data_dir.join("store");
     let store = open(path.clone()).await.map_err(|source| RunError::Store { path: path.display().to_string(), source })?;
+    let tokens = Tokens::new(&trust.service_account_key()?).map_err(|why| StartError::Authenticator(why.to_string()))?;
+    trust.authenticator.believe(tokens, store.clone());
     let api = Server::new(Settings {
         store: store.clone(),
         environment: Arc::new(System),

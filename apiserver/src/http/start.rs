@@ -66,6 +66,18 @@ impl Trust {
         Ok(Self { authenticator, pki, serving })
     }
 
+    /// The key that signs the tokens of service accounts: `DATA/pki/service-account.key`, PEM.
+    pub fn service_account_key(&self) -> Result<String, StartError> {
+        let subject = Subject {
+            file: "service-account".to_owned(),
+            common_name: "service-accounts".to_owned(),
+            organization: String::new(),
+            dns_names: Vec::new(),
+            addresses: Vec::new(),
+        };
+        Ok(self.pki.ensure(&subject)?.key)
+    }
+
     /// Writes `DATA/kubeconfig` for a server at `address`.
     pub fn write_kubeconfig(&self, data_dir: &Path, address: SocketAddr) -> Result<PathBuf, StartError> {
         let admin = self.pki.ensure(&Subject::admin())?;

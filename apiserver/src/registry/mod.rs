@@ -20,6 +20,7 @@ pub mod resource;
 pub mod selector;
 pub mod strategy;
 mod subresource;
+mod token;
 mod update;
 mod virtuals;
 mod watch;

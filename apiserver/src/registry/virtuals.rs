@@ -95,7 +95,7 @@ impl Call<'_> {
         if token.is_empty() {
             return Err(failure::bad_request("token is required for TokenReview in authentication"));
         }
-        Ok(match self.server.authenticator().and_then(|known| known.token(token, self.now / 1_000_000, &self.server.store)) {
+        Ok(match self.server.authenticator().and_then(|known| known.token(token, self.now / 1_000_000)) {
             Some(user) => json!({"authenticated": true, "user": user_json(&user), "audiences": ["https://kubernetes.default.svc.cluster.local"]}),
             None => json!({"user": {}, "error": "[invalid bearer token, token lookup failed]"}),
         })
