@@ -24,6 +24,8 @@ use crate::store::{Backend, Body, CommitError, Expect, Op, Options, Store, Store
 const COMPACT_EVERY: Duration = Duration::from_secs(30);
 /// How often events are looked through.
 const EXPIRE_EVERY: Duration = Duration::from_secs(60);
+/// How often the `kubernetes` Service is looked for: `--endpoint-reconciler`'s 10 s.
+const REPAIR_EVERY: Duration = Duration::from_secs(10);
 /// How long an event is kept: `--event-ttl`.
 const EVENT_TTL: i64 = 3600;
 /// The largest message: an object of 1.5 MiB and its envelope; requests bring at most 3 MiB.
@@ -68,7 +70,7 @@ pub async fn run(config: Config, ready: Option<oneshot::Sender<SocketAddr>>, sto
     });
     bootstrap::bootstrap(&api, address.port()).await.map_err(|status| RunError::Bootstrap(Box::new(status)))?;
     trust.write_kubeconfig(&config.data_dir, address)?;
-    let keeper = tokio::spawn(keep(store.clone(), stop.clone()));
+    let keeper = tokio::spawn(keep(api.clone(), address.port(), stop.clone()));
     if let Some(ready) = ready {
         // Whoever asked may have stopped waiting: it can still read the address where it serves.
         let _ = ready.send(address);
@@ -94,15 +96,22 @@ fn routes(api: &Arc<Server>) -> tonic::service::Routes {
     tonic::service::Routes::new(service.max_decoding_message_size(MESSAGE_BYTES).max_encoding_message_size(usize::MAX))
 }
 
-/// Forgets old changes and old events, for as long as the server runs.
-async fn keep(store: Store, stop: CancellationToken) {
+/// Forgets old changes and old events, and makes the system's objects again where somebody removed them, for as long as the server runs.
+async fn keep(api: Arc<Server>, port: u16, stop: CancellationToken) {
+    let store = &api.store;
     let mut compact = tokio::time::interval(COMPACT_EVERY);
     let mut expire = tokio::time::interval(EXPIRE_EVERY);
+    let mut repair = tokio::time::interval(REPAIR_EVERY);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = compact.tick() => store.compact(SystemTime::now()),
-            _ = expire.tick() => expire_events(&store, crate::http::now()).await,
+            _ = expire.tick() => expire_events(store, crate::http::now()).await,
+            _ = repair.tick() => if store.find("services", "default", "kubernetes").is_none() {
+                if let Err(status) = bootstrap::bootstrap(&api, port).await {
+                    tracing::warn!(%status, "the system's objects are not all there");
+                }
+            },
         }
     }
 }
