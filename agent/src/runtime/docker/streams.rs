@@ -41,10 +41,10 @@ pub async fn logs(docker: &Docker, id: &str, options: &LogOptions) -> Result<Box
         None if options.follow => lines,
         None => return Ok(stream::empty().boxed()),
     };
-    let (since, timestamps) = (options.since, options.timestamps);
-    let lines = lines.filter_map(move |line| {
-        let line = line.map_err(error::general).map(|line| shown(line.into_bytes(), since, timestamps)).transpose();
-        async { line }
+    let mut shown = Shown { since: options.since, timestamps: options.timestamps, open: [None; 2] };
+    let lines = lines.filter_map(move |piece| {
+        let piece = piece.map_err(error::general).map(|piece| shown.piece(piece)).transpose();
+        async { piece }
     });
     Ok(match options.limit {
         Some(limit) => limited(lines, usize::try_from(limit).unwrap_or(0)).boxed(),
@@ -59,15 +59,29 @@ fn query(options: &LogOptions, stdout: bool, stderr: bool) -> LogsOptions {
     LogsOptions { follow: options.follow, stdout, stderr, since, timestamps: options.timestamps || options.since.is_some(), tail, ..LogsOptions::default() }
 }
 
-/// A line as it is to be shown, if it is: Docker put a time before it where one of the two was asked for.
-fn shown(line: Bytes, since: Option<Timestamp>, timestamps: bool) -> Option<Bytes> {
-    let Some(since) = since else { return Some(line) };
-    let Some(space) = line.iter().position(|byte| *byte == b' ') else { return Some(line) };
-    let time: Option<Timestamp> = std::str::from_utf8(&line[..space]).ok().and_then(|text| text.parse().ok());
-    match time {
-        Some(time) if time < since => None,
-        Some(_) if !timestamps => Some(line.slice(space + 1..)),
-        Some(_) | None => Some(line),
+/// What of a log is shown. Docker cuts lines at 16 KiB and puts a time before every piece, where one is asked for.
+struct Shown {
+    since: Option<Timestamp>,
+    timestamps: bool,
+    /// Of stdout and stderr: whether the line that has not ended yet is shown.
+    open: [Option<bool>; 2],
+}
+
+impl Shown {
+    /// A piece as it is to be shown, if it is.
+    fn piece(&mut self, piece: LogOutput) -> Option<Bytes> {
+        let stream = usize::from(matches!(piece, LogOutput::StdErr { .. }));
+        let piece = piece.into_bytes();
+        let has_time = self.timestamps || self.since.is_some();
+        let text = if has_time { piece.iter().position(|byte| *byte == b' ').map_or(0, |space| space + 1) } else { 0 };
+        let continued = self.open[stream];
+        let show = continued.unwrap_or_else(|| {
+            let time = std::str::from_utf8(&piece[..text]).ok().and_then(|time| time.trim_end().parse::<Timestamp>().ok());
+            self.since.is_none_or(|since| time.is_none_or(|time| time >= since))
+        });
+        self.open[stream] = (!piece.ends_with(b"\n")).then_some(show);
+        let from = if self.timestamps && continued.is_none() { 0 } else { text };
+        show.then(|| piece.slice(from..))
     }
 }
 
@@ -284,15 +298,31 @@ async fn resize(docker: &Docker, target: &Target, width: u16, height: u16) {
 mod tests {
     use super::*;
 
+    /// What is shown of pieces (stream, bytes), under `since` and with or without times.
+    fn show(pieces: &[(u8, &'static str)], since: Option<&str>, timestamps: bool) -> String {
+        let mut shown = Shown { since: since.map(|since| since.parse().unwrap()), timestamps, open: [None; 2] };
+        let bytes = pieces.iter().filter_map(|(stream, text)| {
+            let message = Bytes::from_static(text.as_bytes());
+            shown.piece(if *stream == 1 { LogOutput::StdOut { message } } else { LogOutput::StdErr { message } })
+        });
+        String::from_utf8(bytes.collect::<Vec<_>>().concat()).unwrap()
+    }
+
     #[test]
     fn since_decides_to_the_nanosecond() {
-        let since: Timestamp = "2026-01-02T03:04:05.5Z".parse().unwrap();
-        let line = |text: &'static str| Bytes::from_static(text.as_bytes());
-        let (before, after) = (line("2026-01-02T03:04:05.499999999Z a\n"), line("2026-01-02T03:04:05.500000000Z b c\n"));
-        assert_eq!(shown(before.clone(), Some(since), false), None);
-        assert_eq!(shown(after.clone(), Some(since), false), Some(line("b c\n")));
-        assert_eq!(shown(after.clone(), Some(since), true), Some(after));
-        assert_eq!(shown(before.clone(), None, false), Some(before));
+        let lines = [(1, "2026-01-02T03:04:05.499999999Z a\n"), (1, "2026-01-02T03:04:05.500000000Z b c\n")];
+        let since = Some("2026-01-02T03:04:05.5Z");
+        assert_eq!(show(&lines, since, false), "b c\n");
+        assert_eq!(show(&lines, since, true), "2026-01-02T03:04:05.500000000Z b c\n");
+        assert_eq!(show(&lines, None, true), "2026-01-02T03:04:05.499999999Z a\n2026-01-02T03:04:05.500000000Z b c\n");
+        assert_eq!(show(&[(1, "a b\n")], None, false), "a b\n");
+    }
+
+    #[test]
+    fn a_line_in_pieces_has_one_time() {
+        let pieces = [(1, "2026-01-02T03:04:05Z aa"), (2, "2026-01-02T03:04:06Z x\n"), (1, "2026-01-02T03:04:07Z bb\n"), (1, "2026-01-02T03:04:08Z c\n")];
+        assert_eq!(show(&pieces, None, true), "2026-01-02T03:04:05Z aa2026-01-02T03:04:06Z x\nbb\n2026-01-02T03:04:08Z c\n");
+        assert_eq!(show(&pieces, Some("2026-01-02T03:04:06Z"), false), "x\nc\n", "a line that began before is not shown in part");
     }
 
     #[tokio::test]
