@@ -179,10 +179,7 @@ impl Node for NodeService {
         let entry = self.find(&start.namespace, &start.pod, &start.uid)?;
         let port = u16::try_from(start.port).map_err(|_| Status::invalid_argument(format!("{} is no port", start.port)))?;
         let sandbox = choose::sandbox(&entry)?;
-        let connection = self.runtime.dial(&sandbox, port).await.map_err(|fault| {
-            let uid = &entry.observed.pod.uid;
-            Status::internal(format!("error forwarding port {port} to pod {sandbox}, uid {uid}: {fault}"))
-        })?;
+        let connection = self.runtime.dial(&sandbox, port).await.map_err(failed)?;
         Ok(Response::new(streams::connection(connection, inputs).boxed()))
     }
 
