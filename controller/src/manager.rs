@@ -164,8 +164,11 @@ impl Sinks {
     }
 
     fn endpoints(&self, change: &Change<crate::view::Endpoints>) {
-        for queue in [&self.queues.endpoints, &self.queues.mirrors] {
-            add_all(queue, routes::key(change).cloned());
+        add_all(&self.queues.mirrors, routes::key(change).cloned());
+        // One that is deleted is made again. One that is there at our start may be left of a service that is gone; one that somebody makes
+        // later without a service is theirs.
+        if matches!(change, Change::Deleted { .. }) || !self.world.endpoints.synced() {
+            add_all(&self.queues.endpoints, routes::key(change).cloned());
         }
     }
 
