@@ -7,6 +7,7 @@ mod config;
 mod devices;
 mod event;
 mod ingress;
+mod limits;
 mod namespace;
 mod network;
 mod node;
@@ -15,6 +16,7 @@ mod quota;
 mod service;
 mod small;
 mod storage;
+mod traffic;
 
 use std::sync::Arc;
 

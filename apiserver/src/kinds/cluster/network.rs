@@ -144,6 +144,8 @@ pub const ENDPOINT_SLICE: Small = Small {
             default_text(port, "protocol", "TCP");
         }
     },
+    faults: super::traffic::slice,
+    changed: super::traffic::slice_change,
     generation: Generation::Counts,
     ..NOTHING
 };
@@ -166,6 +168,7 @@ pub const NETWORK_POLICY: Small = Small {
             }
         }
     },
+    faults: super::traffic::policy,
     generation: Generation::Counts,
     ..NOTHING
 };
@@ -183,6 +186,7 @@ pub const INGRESS_CLASS: Small = Small {
         };
         vec![name(object), text(&object["spec"]["controller"]).into(), shown.into(), age(object, now)]
     },
+    faults: super::traffic::ingress_class,
     generation: Generation::Counts,
     ..NOTHING
 };

@@ -206,6 +206,7 @@ pub const SERVICE_ACCOUNT: Small = Small { columns: "serviceaccounts", cells: |o
 /// Limit ranges.
 pub const LIMIT_RANGE: Small = Small {
     columns: "limitranges",
+    faults: super::limits::faults,
     create_on_update: true,
     fill: |object| {
         let Some(spec) = object.get_mut("spec") else { return };
@@ -249,6 +250,10 @@ pub const RESOURCE_QUOTA: Small = Small {
 pub const RUNTIME_CLASS: Small = Small {
     columns: "runtimeclasses.v1.node.k8s.io",
     cells: |object, now| vec![name(object), text(&object["handler"]).into(), age(object, now)],
+    faults: |object| {
+        let handler = text(&object["handler"]);
+        names::dns_label(handler, false).into_iter().map(|why| FieldError::invalid("handler", handler, why)).collect()
+    },
     create_on_update: true,
     changed: |object, old| {
         if object["handler"] == old["handler"] { Vec::new() } else { vec![FieldError::invalid("handler", object["handler"].clone(), "field is immutable")] }
