@@ -186,6 +186,11 @@ pub const INGRESS_CLASS: Small = Small {
         };
         vec![name(object), text(&object["spec"]["controller"]).into(), shown.into(), age(object, now)]
     },
+    fill: |object| {
+        if let Some(parameters) = object.get_mut("spec").and_then(|spec| spec.get_mut("parameters")) {
+            default_text(parameters, "scope", "Cluster");
+        }
+    },
     faults: super::traffic::ingress_class,
     generation: Generation::Counts,
     ..NOTHING
