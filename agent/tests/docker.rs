@@ -328,6 +328,23 @@ async fn commands_inside() {
 }
 
 #[tokio::test]
+async fn privileges() {
+    let Some(cluster) = Cluster::new("power").await else { return };
+    const SYS_ADMIN: u64 = 1 << 21;
+    for (privileged, expected) in [(true, SYS_ADMIN), (false, 0)] {
+        let (_, sandbox, container) = cluster.pod("root", &["sleep"], |spec| spec.security.privileged = privileged).await;
+        cluster.runtime.start_container(&container).await.unwrap();
+        let command = ["demo", "cat", "/proc/1/status"].map(str::to_owned);
+        let status = cluster.runtime.exec(&container, &command, PATIENCE, 10_000).await.unwrap().output;
+        let status = String::from_utf8(status).unwrap();
+        let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap();
+        assert_eq!(u64::from_str_radix(effective.trim(), 16).unwrap() & SYS_ADMIN, expected, "privileged: {privileged}");
+        cluster.runtime.remove_sandbox(&sandbox).await.unwrap();
+    }
+    cluster.end().await;
+}
+
+#[tokio::test]
 async fn attachments() {
     let Some(cluster) = Cluster::new("attach").await else { return };
     let (pod, _, container) = cluster

@@ -13,6 +13,7 @@ use bollard::models::{
 
 use super::super::{ContainerSpec, Mount, NamespaceMode, PortMapping, Propagation, Protocol, ResourceSpec, SandboxSpec, Seccomp, SecuritySpec};
 use super::labels::Owner;
+use super::powers::Powers;
 
 /// A pause container is the last to be killed for memory (kubelet's `PodInfraOOMAdj`).
 const SANDBOX_OOM_SCORE_ADJ: i64 = -998;
@@ -29,16 +30,8 @@ pub struct Place {
     pub network: String,
     /// The node's InternalIP: where host ports are published. None: on every address.
     pub address: Option<Ipv4Addr>,
-    /// The least `oom_score_adj` that Docker may give a process.
-    pub least_oom_score_adj: i64,
-}
-
-/// The least `oom_score_adj` that a process with these capabilities (its `/proc/PID/status`) may give: to go below zero takes `CAP_SYS_RESOURCE`, and
-/// where Docker itself runs in a container it may lack that. A container would then not start at all.
-pub fn least_oom_score_adj(proc_status: &str) -> i64 {
-    const SYS_RESOURCE: u64 = 1 << 24;
-    let effective = proc_status.lines().find_map(|line| line.strip_prefix("CapEff:")).and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
-    if effective.is_some_and(|effective| effective & SYS_RESOURCE != 0) { -1000 } else { 0 }
+    /// What Docker itself may do.
+    pub powers: Powers,
 }
 
 /// A sandbox's namespaces, as its containers need to know them.
@@ -70,7 +63,7 @@ pub fn sandbox(spec: &SandboxSpec, owner: &Owner, place: &Place, image: &str) ->
             pid_mode: (spec.pid == NamespaceMode::Node).then(|| "host".to_owned()),
             port_bindings: Some(port_bindings),
             sysctls: Some(spec.sysctls.iter().map(|(key, value)| (key.clone(), value.clone())).collect()),
-            oom_score_adj: Some(SANDBOX_OOM_SCORE_ADJ.max(place.least_oom_score_adj)),
+            oom_score_adj: Some(SANDBOX_OOM_SCORE_ADJ.max(place.powers.least_oom_score_adj())),
             cpu_shares: Some(LEAST_CPU_SHARES),
             readonly_rootfs: Some(true),
             security_opt: Some(vec!["no-new-privileges".to_owned()]),
@@ -138,7 +131,7 @@ pub fn container(spec: &ContainerSpec, owner: &Owner, place: &Place, sandbox: &s
         // A health check of the image is none of Kubernetes' business.
         healthcheck: Some(bollard::models::HealthConfig { test: Some(vec!["NONE".to_owned()]), ..Default::default() }),
         labels: Some(owner.container_labels(sandbox, spec)),
-        host_config: Some(limit(secure(host_config, &spec.security), &spec.resources, place.least_oom_score_adj)),
+        host_config: Some(limit(secure(host_config, &spec.security, &place.powers), &spec.resources, place.powers.least_oom_score_adj())),
         ..ContainerCreateBody::default()
     }
 }
@@ -176,7 +169,10 @@ fn user(security: &SecuritySpec, image_user: &str) -> Option<String> {
     }
 }
 
-fn secure(config: HostConfig, security: &SecuritySpec) -> HostConfig {
+fn secure(config: HostConfig, security: &SecuritySpec, powers: &Powers) -> HostConfig {
+    if security.privileged && !powers.are_full() {
+        return nearly_privileged(config, security, powers);
+    }
     let mut options = Vec::new();
     if security.no_new_privileges {
         options.push("no-new-privileges".to_owned());
@@ -199,6 +195,21 @@ fn secure(config: HostConfig, security: &SecuritySpec) -> HostConfig {
     }
 }
 
+/// Where Docker lacks a capability it cannot start a container with `--privileged` at all, for that asks for every one. This is the rest of what the flag
+/// means: the capabilities there are, no filters, all of `/proc` and `/sys`, and every device that the container cares to make a node of.
+fn nearly_privileged(config: HostConfig, security: &SecuritySpec, powers: &Powers) -> HostConfig {
+    HostConfig {
+        cap_add: Some(powers.names()),
+        security_opt: Some(["seccomp=unconfined", "apparmor=unconfined", "label=disable"].map(str::to_owned).to_vec()),
+        masked_paths: Some(Vec::new()),
+        readonly_paths: Some(Vec::new()),
+        device_cgroup_rules: Some(vec!["a *:* rwm".to_owned()]),
+        readonly_rootfs: Some(security.read_only_root),
+        group_add: Some(security.groups.iter().map(i64::to_string).collect()),
+        ..config
+    }
+}
+
 fn limit(config: HostConfig, resources: &ResourceSpec, least_oom_score_adj: i64) -> HostConfig {
     let set = |value: i64| (value != 0).then_some(value);
     HostConfig {
@@ -217,12 +228,16 @@ mod tests {
     use super::*;
     use std::path::PathBuf;
 
+    /// All but `CAP_SYS_RESOURCE`.
+    const LESS: &str = "CapEff:\t000001fffeffffff\n";
+    const ALL: &str = "CapEff:\t000001ffffffffff\n";
+
     fn owner() -> Owner {
         Owner { cluster: "c".into(), node: "n".into() }
     }
 
     fn place() -> Place {
-        Place { network: "skiff-c".into(), address: Some(Ipv4Addr::new(10, 20, 0, 11)), least_oom_score_adj: 0 }
+        Place { network: "skiff-c".into(), address: Some(Ipv4Addr::new(10, 20, 0, 11)), powers: Powers::read(LESS) }
     }
 
     fn host(spec: &ContainerSpec, shared: Shared) -> HostConfig {
@@ -316,14 +331,17 @@ mod tests {
     }
 
     #[test]
-    fn below_zero_takes_a_capability() {
-        assert_eq!(least_oom_score_adj("Name:\tdockerd\nCapEff:\t000001ffffffffff\n"), -1000);
-        assert_eq!(least_oom_score_adj("Name:\tdockerd\nCapEff:\t000001fffeffffff\n"), 0);
-        assert_eq!(least_oom_score_adj(""), 0);
+    fn docker_cannot_give_what_it_has_not() {
+        let mighty = Place { powers: Powers::read(ALL), ..place() };
+        let of = |spec: &ContainerSpec, place: &Place| container(spec, &owner(), place, "pause", Shared::default(), "").host_config.unwrap();
         let guaranteed = ContainerSpec { resources: ResourceSpec { oom_score_adj: -997, ..ResourceSpec::default() }, ..ContainerSpec::default() };
-        assert_eq!(host(&guaranteed, Shared::default()).oom_score_adj, Some(0));
-        let mighty = Place { least_oom_score_adj: -1000, ..place() };
-        assert_eq!(container(&guaranteed, &owner(), &mighty, "pause", Shared::default(), "").host_config.unwrap().oom_score_adj, Some(-997));
+        assert_eq!(of(&guaranteed, &mighty).oom_score_adj, Some(-997));
+        assert_eq!(of(&guaranteed, &place()).oom_score_adj, Some(0));
+        let privileged = ContainerSpec { security: SecuritySpec { privileged: true, ..SecuritySpec::default() }, ..ContainerSpec::default() };
+        assert_eq!(of(&privileged, &mighty).privileged, Some(true));
+        let less = of(&privileged, &place());
+        assert_eq!((less.privileged, less.masked_paths, less.device_cgroup_rules), (None, Some(vec![]), Some(vec!["a *:* rwm".to_owned()])));
+        assert!(less.cap_add.unwrap().contains(&"SYS_ADMIN".to_owned()));
     }
 
     #[test]

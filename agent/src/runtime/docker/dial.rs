@@ -33,6 +33,15 @@ pub async fn dial(pid: i64, address: Option<Ipv4Addr>, port: u16) -> io::Result<
     tokio::net::TcpStream::from_std(stream)
 }
 
+/// What went wrong, as Go's `net` package would say it.
+pub fn told(fault: &io::Error) -> String {
+    match fault.kind() {
+        io::ErrorKind::ConnectionRefused => "connect: connection refused".to_owned(),
+        io::ErrorKind::TimedOut => "i/o timeout".to_owned(),
+        _ => fault.to_string(), // the system's words: Go has the same for the rest
+    }
+}
+
 fn enter(pid: i64) -> io::Result<()> {
     let namespace = std::fs::File::open(format!("/proc/{pid}/ns/net"))?;
     Ok(move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?)

@@ -14,6 +14,7 @@ mod image;
 mod labels;
 pub mod network;
 mod observe;
+mod powers;
 pub mod reference;
 mod stats;
 mod streams;
@@ -44,6 +45,7 @@ use create::{Place, Shared};
 use events::Pending;
 use labels::{Owner, Told};
 use observe::{Hearsay, Seen, Thing};
+use powers::Powers;
 
 /// Inspections under way at once.
 const AT_ONCE: usize = 8;
@@ -94,7 +96,7 @@ impl DockerRuntime {
         let follow = events::follow(docker.clone(), owner.clone(), config.address, Arc::clone(&cache), Arc::clone(&pending), SystemTime::now());
         let following = tokio::spawn(follow).abort_handle();
         let own_images = OwnImages::begin(docker.clone());
-        let place = Place { network: config.network, address: config.address, least_oom_score_adj: least_oom_score_adj().await };
+        let place = Place { network: config.network, address: config.address, powers: powers().await };
         Self { docker, owner, place, own_images, cache, listing: tokio::sync::Mutex::default(), pending, following }
     }
 
@@ -213,9 +215,9 @@ impl DockerRuntime {
 }
 
 /// What dockerd, found by its pid file, may do; without one, what this process may.
-async fn least_oom_score_adj() -> i64 {
+async fn powers() -> Powers {
     let pid = tokio::fs::read_to_string("/var/run/docker.pid").await.map_or_else(|_| "self".to_owned(), |pid| pid.trim().to_owned());
-    create::least_oom_score_adj(&tokio::fs::read_to_string(format!("/proc/{pid}/status")).await.unwrap_or_default())
+    Powers::read(&tokio::fs::read_to_string(format!("/proc/{pid}/status")).await.unwrap_or_default())
 }
 
 fn now() -> Timestamp {
@@ -366,9 +368,8 @@ impl Runtime for DockerRuntime {
 
     async fn dial(&self, sandbox: &str, port: u16) -> Result<Box<dyn Connection>, RuntimeError> {
         let (pid, address) = self.entrance(sandbox).await?;
-        let stream = dial::dial(pid, address, port)
-            .await
-            .map_err(|fault| RuntimeError::Failed(format!("failed to connect to localhost:{port} inside the pod: {fault}")))?;
+        let stream = dial::dial(pid, address, port).await;
+        let stream = stream.map_err(|fault| RuntimeError::Failed(format!("failed to connect to localhost:{port} inside the pod: {}", dial::told(&fault))))?;
         Ok(Box::new(stream))
     }
 
