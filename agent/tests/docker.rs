@@ -47,7 +47,7 @@ impl Cluster {
 
     /// A pod whose one container runs `demo ARGS…`; its sandbox and container ids.
     async fn pod(&self, name: &str, args: &[&str], change: impl FnOnce(&mut ContainerSpec)) -> (PodId, String, String) {
-        let pod = PodId { uid: format!("uid-{name}"), namespace: "default".into(), name: name.into() };
+        let pod = PodId { uid: format!("uid-{name}-{}", std::process::id()), namespace: "default".into(), name: name.into() };
         let ip = Ipv4Addr::new(10, self.bridge.second_byte, 1, 5);
         let sandbox = SandboxSpec { pod: pod.clone(), hostname: Some(name.into()), ip: Some(ip), ..SandboxSpec::default() };
         let sandbox = self.runtime.create_sandbox(&sandbox).await.unwrap();
@@ -137,7 +137,7 @@ async fn agents_that_start_at_once_share_one_bridge() {
 async fn nothing_is_left_of_a_cluster_that_is_removed_in_the_middle_of_something() {
     let Some(cluster) = Cluster::new("gone").await else { return };
     let (_, kept, _) = cluster.pod("kept", &[], |_| ()).await;
-    let pod = PodId { uid: "uid-late".into(), namespace: "default".into(), name: "late".into() };
+    let pod = PodId { uid: format!("uid-late-{}", std::process::id()), namespace: "default".into(), name: "late".into() };
     let ip = Some(Ipv4Addr::new(10, cluster.bridge.second_byte, 1, 6));
     let late = cluster.runtime.create_sandbox(&SandboxSpec { pod, ip, ..SandboxSpec::default() }).await.unwrap();
     let (_, _, removed) =
