@@ -1,7 +1,7 @@
 //! The agent's own door: the `Node` service of `node.proto`, over mutual TLS, through which the API server reaches logs, exec, attach,
 //! port-forward and usage. What kubelet serves on its port 10250.
 //!
-//! Who may come in is decided in [`tls`], which container is meant in [`choose`] (pure); [`streams`] only passes bytes on.
+//! Who may come in is decided in [`tls`], which container is meant in `choose` (pure); `streams` only passes bytes on.
 
 mod choose;
 mod streams;

@@ -1,7 +1,7 @@
 //! Containers through Docker.
 //!
-//! A pod is a pause container on the cluster's bridge ([`network`]) and containers that join its namespaces ([`create`]). Docker's events
-//! ([`events`]) say what changed, and only that is inspected again ([`cache`], [`observe`]); nothing polls. This file is the thin shell
+//! A pod is a pause container on the cluster's bridge ([`network`]) and containers that join its namespaces (`create`). Docker's events
+//! (`events`) say what changed, and only that is inspected again (`cache`, `observe`); nothing polls. This file is the thin shell
 //! around those pure parts: each method of [`Runtime`] is one or two calls of Docker's API.
 
 mod cache;
