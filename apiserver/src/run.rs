@@ -107,12 +107,17 @@ async fn keep(api: Arc<Server>, port: u16, stop: CancellationToken) {
             () = stop.cancelled() => return,
             _ = compact.tick() => store.compact(SystemTime::now()),
             _ = expire.tick() => expire_events(store, crate::http::now()).await,
-            _ = repair.tick() => if store.find("services", "default", "kubernetes").is_none() {
-                if let Err(status) = bootstrap::bootstrap(&api, port).await {
-                    tracing::warn!(%status, "the system's objects are not all there");
-                }
-            },
+            _ = repair.tick() => repair_system(&api, port).await,
         }
+    }
+}
+
+async fn repair_system(api: &Server, port: u16) {
+    if api.store.find("services", "default", "kubernetes").is_some() {
+        return;
+    }
+    if let Err(status) = bootstrap::bootstrap(api, port).await {
+        tracing::warn!(%status, "the system's objects are not all there");
     }
 }
 
