@@ -10,6 +10,7 @@
 
 pub mod config;
 pub mod connection;
+pub mod daemon_set;
 pub mod deployment;
 pub mod endpoint_slice;
 pub mod endpoints;

@@ -8,7 +8,8 @@ use skiff_client::events::{Recorder, Source, Style};
 use skiff_client::informer::{Change, Informer, Key};
 use skiff_client::queue::Queue;
 use skiff_proto::resource::{
-    CONFIGMAPS, DEPLOYMENTS, ENDPOINTS, ENDPOINTSLICES, JOBS, LEASES, NAMESPACES, NODES, PODS, REPLICASETS, REPLICATIONCONTROLLERS, SERVICEACCOUNTS, SERVICES,
+    CONFIGMAPS, CONTROLLERREVISIONS, DAEMONSETS, DEPLOYMENTS, ENDPOINTS, ENDPOINTSLICES, JOBS, LEASES, NAMESPACES, NODES, PODS, REPLICASETS,
+    REPLICATIONCONTROLLERS, SERVICEACCOUNTS, SERVICES,
 };
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -25,7 +26,7 @@ use crate::replicaset::Flavor;
 use crate::routes;
 use crate::view::{Object, Replicas};
 use crate::world::World;
-use crate::{deployment, endpoint_slice, endpoints, job, namespace, node_lifecycle, pod_gc, replicaset, root_ca, service_account};
+use crate::{daemon_set, deployment, endpoint_slice, endpoints, job, namespace, node_lifecycle, pod_gc, replicaset, root_ca, service_account};
 
 /// The queue of each controller.
 #[derive(Clone, Default)]
@@ -41,12 +42,26 @@ pub struct Queues {
     slices: Queue<Key>,
     mirrors: Queue<Key>,
     jobs: Queue<Key>,
+    daemon_sets: Queue<Key>,
 }
 
 impl Queues {
-    fn all(&self) -> [&Queue<Key>; 11] {
-        let Self { deployments, replica_sets, replication_controllers, accounts, bundles, namespaces, evictions, endpoints, slices, mirrors, jobs } = self;
-        [deployments, replica_sets, replication_controllers, accounts, bundles, namespaces, evictions, endpoints, slices, mirrors, jobs]
+    fn all(&self) -> [&Queue<Key>; 12] {
+        let Self {
+            deployments,
+            replica_sets,
+            replication_controllers,
+            accounts,
+            bundles,
+            namespaces,
+            evictions,
+            endpoints,
+            slices,
+            mirrors,
+            jobs,
+            daemon_sets,
+        } = self;
+        [deployments, replica_sets, replication_controllers, accounts, bundles, namespaces, evictions, endpoints, slices, mirrors, jobs, daemon_sets]
     }
 }
 
@@ -59,6 +74,8 @@ struct Informers {
     replication_controllers: Informer<Replicas>,
     deployments: Informer<crate::view::Deployment>,
     jobs: Informer<crate::view::Job>,
+    daemon_sets: Informer<crate::view::DaemonSet>,
+    revisions: Informer<crate::view::ControllerRevision>,
     services: Informer<crate::view::Service>,
     endpoints: Informer<crate::view::Endpoints>,
     slices: Informer<crate::view::EndpointSlice>,
@@ -78,6 +95,8 @@ impl Informers {
             replication_controllers: Informer::all(api(), REPLICATIONCONTROLLERS),
             deployments: Informer::all(api(), DEPLOYMENTS),
             jobs: Informer::all(api(), JOBS),
+            daemon_sets: Informer::all(api(), DAEMONSETS),
+            revisions: Informer::all(api(), CONTROLLERREVISIONS),
             services: Informer::all(api(), SERVICES),
             endpoints: Informer::all(api(), ENDPOINTS),
             slices: Informer::all(api(), ENDPOINTSLICES),
@@ -96,6 +115,8 @@ impl Informers {
             replication_controllers: self.replication_controllers.cache(),
             deployments: self.deployments.cache(),
             jobs: self.jobs.cache(),
+            daemon_sets: self.daemon_sets.cache(),
+            revisions: self.revisions.cache(),
             services: self.services.cache(),
             endpoints: self.endpoints.cache(),
             slices: self.slices.cache(),
@@ -135,6 +156,7 @@ impl Sinks {
         world.pods_by_node.take(change);
         add_all(&queues.replica_sets, routes::sets_of_pod("ReplicaSet", &world.replica_sets, change));
         add_all(&queues.replication_controllers, routes::sets_of_pod("ReplicationController", &world.replication_controllers, change));
+        add_all(&queues.daemon_sets, routes::daemon_sets_of_pod(world, change));
         add_all(&queues.jobs, routes::jobs_of_pod(world, change));
         add_all(&queues.deployments, routes::recreating_deployment(world, change));
         add_all(&queues.evictions, routes::movable_pod(world, change));
@@ -151,6 +173,7 @@ impl Sinks {
 
     fn node(&self, change: &Change<crate::view::Node>) {
         self.node_changed.notify_one();
+        add_all(&self.queues.daemon_sets, routes::daemon_sets_of_node(&self.world, change));
         if matches!(change, Change::Deleted { .. }) {
             self.node_gone.notify_one();
         }
@@ -254,6 +277,12 @@ fn start_informers(informers: Informers, sinks: &Sinks, _config: &Config, stop: 
             .run(stop.clone(), sinks.handler("apps/v1", "Deployment", |sinks, change| add_all(&sinks.queues.deployments, routes::key(change).cloned()))),
     );
     tasks.spawn(informers.jobs.run(stop.clone(), sinks.handler("batch/v1", "Job", |sinks, change| add_all(&sinks.queues.jobs, routes::key(change).cloned()))));
+    tasks.spawn(
+        informers
+            .daemon_sets
+            .run(stop.clone(), sinks.handler("apps/v1", "DaemonSet", |sinks, change| add_all(&sinks.queues.daemon_sets, routes::key(change).cloned()))),
+    );
+    tasks.spawn(informers.revisions.run(stop.clone(), sinks.handler("apps/v1", "ControllerRevision", |_, _| {})));
     tasks.spawn(informers.services.run(stop.clone(), sinks.handler("v1", "Service", Sinks::service)));
     tasks.spawn(informers.endpoints.run(stop.clone(), sinks.handler("v1", "Endpoints", Sinks::endpoints)));
     tasks.spawn(informers.slices.run(stop.clone(), sinks.handler("discovery.k8s.io/v1", "EndpointSlice", Sinks::slice)));
@@ -322,10 +351,11 @@ fn start_controllers(config: &Config, sinks: &Sinks, writer: &Writer, metrics: &
     let (world, queues) = (&sinks.world, &sinks.queues);
     let set = |flavor: Flavor| Arc::new(replicaset::Controller::new(flavor, world.clone(), writer.clone(), recorder(flavor.component())));
     let slices = |source, component: &str| Arc::new(endpoint_slice::Controller::new(source, world.clone(), writer.clone(), recorder(component)));
-    let controllers: [(Arc<dyn Reconciler>, &Queue<Key>); 11] = [
+    let controllers: [(Arc<dyn Reconciler>, &Queue<Key>); 12] = [
         (Arc::new(deployment::Controller::new(world.clone(), writer.clone(), recorder("deployment-controller"))), &queues.deployments),
         (Arc::new(node_lifecycle::Evictor::new(world.clone(), writer.clone(), recorder("taint-eviction-controller"))), &queues.evictions),
         (Arc::new(job::Controller::new(world.clone(), writer.clone(), recorder("job-controller"))), &queues.jobs),
+        (Arc::new(daemon_set::Controller::new(world.clone(), writer.clone(), recorder("daemonset-controller"))), &queues.daemon_sets),
         (set(Flavor::ReplicaSet), &queues.replica_sets),
         (set(Flavor::ReplicationController), &queues.replication_controllers),
         (Arc::new(endpoints::Controller::new(world.clone(), writer.clone(), recorder("endpoint-controller"))), &queues.endpoints),

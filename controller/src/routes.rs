@@ -6,7 +6,7 @@ use std::sync::Arc;
 use skiff_client::informer::{Cache, Change, Key};
 
 use crate::view::deployment::StrategyKind;
-use crate::view::{EndpointSlice, LabelSelector, Meta, Object, Pod, Replicas};
+use crate::view::{EndpointSlice, LabelSelector, Meta, Node, Object, Pod, Replicas};
 use crate::world::World;
 
 /// The objects of a change: before and after.
@@ -57,6 +57,22 @@ pub fn jobs_of_pod(world: &World, change: &Change<Pod>) -> Vec<Key> {
         let all = world.jobs.list_namespace(&orphan.namespace);
         all.iter().filter(|job| selects(&job.spec.selector, orphan)).map(|job| job.key()).collect()
     })
+}
+
+/// The DaemonSets that a pod's change concerns.
+pub fn daemon_sets_of_pod(world: &World, change: &Change<Pod>) -> Vec<Key> {
+    let (before, after) = sides(change);
+    controllers("DaemonSet", before.map(|pod| pod.meta()), after.map(|pod| pod.meta()), |orphan| {
+        let all = world.daemon_sets.list_namespace(&orphan.namespace);
+        all.iter().filter(|set| selects(&set.spec.selector, orphan)).map(|set| set.key()).collect()
+    })
+}
+
+/// The DaemonSets that a node's change concerns: all of them, where its labels or taints changed or it came or went.
+pub fn daemon_sets_of_node(world: &World, change: &Change<Node>) -> Vec<Key> {
+    let (before, after) = sides(change);
+    let seen = |node: Option<&Arc<Node>>| node.map(|node| (node.metadata.labels.clone(), node.spec.taints.clone()));
+    if seen(before) == seen(after) { Vec::new() } else { world.daemon_sets.keys() }
 }
 
 /// The Deployments that a ReplicaSet's change concerns.

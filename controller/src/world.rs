@@ -6,7 +6,9 @@ use k8s_openapi::jiff::Timestamp;
 use skiff_client::informer::Cache;
 
 use crate::index::{Index, by_controller, by_node};
-use crate::view::{CaBundle, Deployment, EndpointSlice, Endpoints, Job, Lease, Namespace, Node, Pod, Replicas, Service, ServiceAccount};
+use crate::view::{
+    CaBundle, ControllerRevision, DaemonSet, Deployment, EndpointSlice, Endpoints, Job, Lease, Namespace, Node, Pod, Replicas, Service, ServiceAccount,
+};
 
 /// The caches of one cluster. Each is filled by one informer of [`crate::manager`].
 pub struct World {
@@ -28,6 +30,10 @@ pub struct World {
     pub deployments: Arc<Cache<Deployment>>,
     /// Every Job.
     pub jobs: Arc<Cache<Job>>,
+    /// Every DaemonSet.
+    pub daemon_sets: Arc<Cache<DaemonSet>>,
+    /// Every ControllerRevision.
+    pub revisions: Arc<Cache<ControllerRevision>>,
     /// Every service.
     pub services: Arc<Cache<Service>>,
     /// Every Endpoints object.
@@ -55,6 +61,8 @@ impl World {
             ("replicationcontrollers", self.replication_controllers.synced()),
             ("deployments", self.deployments.synced()),
             ("jobs", self.jobs.synced()),
+            ("daemonsets", self.daemon_sets.synced()),
+            ("controllerrevisions", self.revisions.synced()),
             ("services", self.services.synced()),
             ("endpoints", self.endpoints.synced()),
             ("endpointslices", self.slices.synced()),
@@ -85,6 +93,8 @@ impl World {
             replication_controllers: Arc::default(),
             deployments: Arc::default(),
             jobs: Arc::default(),
+            daemon_sets: Arc::default(),
+            revisions: Arc::default(),
             services: Arc::default(),
             endpoints: Arc::default(),
             slices: Arc::default(),

@@ -38,7 +38,7 @@ pub fn stay(taints: &[Taint], tolerations: &[Toleration]) -> Stay {
 }
 
 /// `Toleration.ToleratesTaint`.
-fn bears(toleration: &Toleration, taint: &Taint) -> bool {
+pub fn bears(toleration: &Toleration, taint: &Taint) -> bool {
     let same_effect = toleration.effect.is_empty() || toleration.effect == taint.effect;
     let same_key = toleration.key.is_empty() || toleration.key == taint.key;
     same_effect

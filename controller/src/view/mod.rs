@@ -3,6 +3,7 @@
 //! A `k8s-openapi` Pod takes 2.4 KB before its heap; caches here hold every pod of the cluster, so each view names only the fields that
 //! some plan looks at. Because a view is not the whole object it is never written back: writes are patches.
 
+pub mod daemon_set;
 pub mod deployment;
 pub mod job;
 pub mod meta;
@@ -16,6 +17,7 @@ pub mod service;
 use skiff_client::informer::{Cached, Key};
 use skiff_proto::v1;
 
+pub use daemon_set::{ControllerRevision, DaemonSet};
 pub use deployment::Deployment;
 pub use job::Job;
 pub use meta::{Labels, Meta, Owner};
@@ -52,7 +54,7 @@ macro_rules! objects {
         }
     )*};
 }
-objects!(Job, Deployment, Replicas, Pod, Node, Lease, Service, Endpoints, EndpointSlice, Namespace, ServiceAccount, CaBundle);
+objects!(DaemonSet, ControllerRevision, Job, Deployment, Replicas, Pod, Node, Lease, Service, Endpoints, EndpointSlice, Namespace, ServiceAccount, CaBundle);
 
 macro_rules! cached {
     ($($view:ty),*) => {$(
@@ -63,7 +65,7 @@ macro_rules! cached {
         }
     )*};
 }
-cached!(Job, Deployment, Replicas, Pod, Node, Lease, Service, Endpoints, EndpointSlice, Namespace, ServiceAccount);
+cached!(DaemonSet, ControllerRevision, Job, Deployment, Replicas, Pod, Node, Lease, Service, Endpoints, EndpointSlice, Namespace, ServiceAccount);
 
 impl Cached for CaBundle {
     fn read(object: &v1::Object) -> Result<Self, serde_json::Error> {

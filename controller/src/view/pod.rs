@@ -29,12 +29,46 @@ pub struct PodSpec {
     pub subdomain: String,
     /// `Always`, `OnFailure`, `Never`.
     pub restart_policy: String,
+    /// Only the node that a daemon's pod is for.
+    pub affinity: Option<Affinity>,
     /// Which taints it bears.
     pub tolerations: Vec<Toleration>,
     /// For named service ports.
     pub containers: Vec<Container>,
     /// For sidecars' ports and restarts.
     pub init_containers: Vec<Container>,
+}
+
+/// The part of `core/v1.Affinity` that names one node.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Affinity {
+    node_affinity: NodeAffinity,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct NodeAffinity {
+    required_during_scheduling_ignored_during_execution: NodeSelector,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct NodeSelector {
+    node_selector_terms: Vec<Term>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Term {
+    match_fields: Vec<Field>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+struct Field {
+    key: String,
+    values: Vec<String>,
 }
 
 /// The part of `core/v1.Container` that reconcilers read.
@@ -131,6 +165,17 @@ pub struct ContainerStatus {
 }
 
 impl Pod {
+    /// The node that it is bound to or, for a daemon's pod that is not bound yet, that it is for: `GetTargetNodeName`.
+    pub fn target_node(&self) -> &str {
+        if !self.spec.node_name.is_empty() {
+            return &self.spec.node_name;
+        }
+        let terms =
+            self.spec.affinity.iter().flat_map(|affinity| &affinity.node_affinity.required_during_scheduling_ignored_during_execution.node_selector_terms);
+        let fields = terms.flat_map(|term| &term.match_fields).filter(|field| field.key == "metadata.name");
+        fields.flat_map(|field| &field.values).next().map_or("", String::as_str)
+    }
+
     /// Ended for good: `podutil.IsPodTerminal`.
     pub fn is_terminal(&self) -> bool {
         matches!(self.status.phase.as_str(), "Succeeded" | "Failed")
