@@ -2,7 +2,7 @@
 //!
 //! [`start`] opens the port; a connection is accepted and its holder authenticated in [`server`]; [`Edge::answer`] here takes one request: what it is about
 //! ([`request_info`], [`query`]), who asks ([`impersonate`]), in which shape ([`negotiate`]); what `dispatch` answers is written
-//! by [`respond`] ([`table`], [`write`], [`watch`], [`body`]). Paths that are no resources are in [`paths`] and [`discovery`],
+//! by [`mod@respond`] ([`table`], [`mod@write`], [`watch`], [`body`]). Paths that are no resources are in [`paths`] and [`discovery`],
 //! streams into pods in [`connect`].
 
 pub mod body;

@@ -3,14 +3,14 @@
 //! Start with [`resource`] (what is served) and [`strategy`] (what a kind adds), then follow a verb: [`read`], [`watch`], [`create`],
 //! [`update`], [`patch`], [`delete`]. [`subresource`] and [`virtuals`] are the special ones.
 
-mod bind;
+pub mod bind;
 pub mod body;
 pub mod call;
 pub mod clock;
 pub mod codec;
 pub mod convert;
-mod create;
-mod delete;
+pub mod create;
+pub mod delete;
 pub mod describe;
 pub mod meta;
 pub mod options;
@@ -19,11 +19,11 @@ pub mod read;
 pub mod resource;
 pub mod selector;
 pub mod strategy;
-mod subresource;
-mod token;
-mod update;
-mod virtuals;
-mod watch;
+pub mod subresource;
+pub mod token;
+pub mod update;
+pub mod virtuals;
+pub mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Is this JSON at all, and what does it call itself? One pass that answers in the words of Go's `encoding/json` scanner.
 //!
-//! [`json`](super::json) decodes only what passed here, so it never meets a syntax error.
+//! `json` decodes only what passed here, so it never meets a syntax error.
 
 use std::borrow::Cow;
 

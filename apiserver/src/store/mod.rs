@@ -1,7 +1,7 @@
 //! The store: every version of every object, one global revision, and the watches that follow it.
 //!
-//! A commit's life: callers hand [`Write`]s to [`Store::commit`]; one writer ([`writer`]) collects what arrives together, checks expected
-//! revisions against an overlay of the batch and assigns revisions, makes the batch durable ([`disk`], [`sled`]), and only then publishes
+//! A commit's life: callers hand [`Write`]s to [`Store::commit`]; one writer (`writer`) collects what arrives together, checks expected
+//! revisions against an overlay of the batch and assigns revisions, makes the batch durable ([`disk`], `sled`), and only then publishes
 //! it to the objects and the log in memory ([`cache`], [`log`]) and to the watchers that select it ([`watch`]), and answers. So nothing
 //! that a power cut could take back is ever readable. Reads never touch the disk.
 //!

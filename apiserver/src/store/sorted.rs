@@ -1,6 +1,6 @@
 //! A sorted map of one resource's objects that can be copied for the price of a reference count.
 //!
-//! A sorted array of shared runs of at most [`RUN`] versions. A reader clones the array's `Arc` under the lock and walks it at leisure; a
+//! A sorted array of shared runs of at most `RUN` versions. A reader clones the array's `Arc` under the lock and walks it at leisure; a
 //! writer that finds a run shared copies that run only. So listing 150,000 pods never makes the writer wait.
 
 use std::cmp::Ordering;

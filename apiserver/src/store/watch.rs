@@ -1,6 +1,6 @@
 //! Watches: who gets which event, at a cost that depends on who does, not on who watches.
 //!
-//! Each [`Watcher`] has a bounded queue. The [`Hub`] finds the queues of an event by an index: a resource's watchers are filed by node,
+//! Each [`Watcher`] has a bounded queue. The `Hub` finds the queues of an event by an index: a resource's watchers are filed by node,
 //! by name, by namespace or under the whole resource, whichever is narrowest, and the scope then has the last word. A queue at its bound
 //! is closed; the writer never waits for a reader.
 //!

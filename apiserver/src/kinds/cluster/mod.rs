@@ -1,6 +1,6 @@
 //! Kinds that are not workloads: nodes, namespaces, configuration, services, storage, access, and the server's own plumbing.
 //!
-//! A kind with rules worth a page has a file; the others are values of [`small::Small`], by subject.
+//! A kind with rules worth a page has a file; the others are values of `small::Small`, by subject.
 
 mod access;
 mod config;

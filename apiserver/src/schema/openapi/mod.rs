@@ -1,6 +1,6 @@
 //! OpenAPI documents of the built-in types: what `kubectl explain` prints, and what `kubectl apply` asks before it writes.
 //!
-//! [`index`], [`v3`] and [`v2`] are made from the table of types ([`schemas`]) and the registered resources ([`paths`]) when they are
+//! [`index`], [`v3`] and [`v2`] are made from the table of types (`schemas`) and the registered resources (`paths`) when they are
 //! first asked for; [`Documents`] keeps them.
 
 mod docs;

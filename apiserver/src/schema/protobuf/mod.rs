@@ -1,6 +1,6 @@
 //! Kubernetes' protobuf: four bytes of magic, a `runtime.Unknown`, and in it a message of the table.
 //!
-//! [`decode`] answers the same canonical value as JSON does; [`encode`] is its inverse. The wire is full of explicit zeros
+//! `decode` answers the same canonical value as JSON does; [`encode`] is its inverse. The wire is full of explicit zeros
 //! (Go's encoder writes every field that is no pointer), so what a zero means is read off the table: a set pointer or nothing.
 
 mod read;

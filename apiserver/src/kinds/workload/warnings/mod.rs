@@ -1,6 +1,6 @@
 //! What is accepted but probably not meant: sentences of the `Warning:` header. See `pkg/api/pod/warnings.go`.
 //!
-//! [`of_template`] for what makes pods, [`of_pod`] for pods; [`paths`] for volumes whose files collide, [`ports`] for ports that do.
+//! [`of_template`] for what makes pods, [`of_pod`] for pods; `paths` for volumes whose files collide, `ports` for ports that do.
 
 mod paths;
 mod ports;
