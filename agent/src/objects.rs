@@ -1,7 +1,7 @@
 //! The objects that a node reads for its pods: ConfigMaps and Secrets, as what is asked of them, and the Services of the cluster.
 
 use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, ServiceSpec};
 use serde::Deserialize;
 use serde_json::json;
 use skiff_client::api::Api;
@@ -167,7 +167,12 @@ pub struct ServiceView {
 
 impl Cached for ServiceView {
     fn read(object: &v1::Object) -> Result<Self, serde_json::Error> {
-        let service: Service = serde_json::from_slice(&object.json)?;
+        /// The spec alone: a status condition may have no time, which the whole type refuses.
+        #[derive(serde::Deserialize)]
+        struct Bare {
+            spec: Option<ServiceSpec>,
+        }
+        let service: Bare = serde_json::from_slice(&object.json)?;
         let spec = service.spec.unwrap_or_default();
         let ports = spec.ports.unwrap_or_default().into_iter();
         let port = |port: k8s_openapi::api::core::v1::ServicePort| (port.name.unwrap_or_default(), port.port, port.protocol.unwrap_or_else(|| "TCP".into()));
@@ -188,4 +193,17 @@ pub fn services_for(cache: &Cache<ServiceView>, namespace: &str, links: bool) ->
     }
     services.retain(|service| !service.cluster_ip.is_empty());
     services
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_whose_condition_has_no_time_is_read_all_the_same() {
+        let json = r#"{"metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]},
+            "status": {"conditions": [{"type": "x", "status": "True", "reason": "r", "message": "", "lastTransitionTime": null}]}}"#;
+        let object = v1::Object { name: "s".into(), json: json.into(), ..v1::Object::default() };
+        assert_eq!(ServiceView::read(&object).unwrap().name, "s");
+    }
 }
