@@ -377,11 +377,7 @@ async fn write(api: Arc<dyn Api>, mut correlator: Correlator, mut receiver: mpsc
         };
         if let Err(status) = result {
             // A namespace that is being deleted takes no events; that is no news.
-            if status.code == 403 || status.code == 404 {
-                debug!(%status, "event not written")
-            } else {
-                warn!(%status, "event not written")
-            }
+            if status.code == 403 || status.code == 404 { debug!(%status, "event not written") } else { warn!(%status, "event not written") }
         }
     }
 }
@@ -401,8 +397,7 @@ mod tests {
     use super::*;
 
     fn happening(message: &str) -> Happening {
-        let about =
-            ObjectRef { api_version: "v1".into(), kind: "Pod".into(), namespace: "ns".into(), name: "p".into(), ..Default::default() };
+        let about = ObjectRef { api_version: "v1".into(), kind: "Pod".into(), namespace: "ns".into(), name: "p".into(), ..Default::default() };
         Happening {
             about,
             related: None,
@@ -431,9 +426,7 @@ mod tests {
         let mut correlator = correlator(Style::Core);
         let Outcome::Create(event) = correlator.observe(happening("again"), Duration::from_secs(1)) else { panic!("the first is created") };
         assert_eq!((&event["count"], &event["source"]["host"]), (&json!(1), &json!("node-1")));
-        let Outcome::Count { name, patch, whole, .. } = correlator.observe(happening("again"), Duration::from_secs(9)) else {
-            panic!("the second is counted")
-        };
+        let Outcome::Count { name, patch, whole, .. } = correlator.observe(happening("again"), Duration::from_secs(9)) else { panic!("the second is counted") };
         assert_eq!(json!(name), event["metadata"]["name"]);
         assert_eq!((&patch["count"], &patch["lastTimestamp"]), (&json!(2), &json!("1970-01-01T00:00:09Z")));
         assert_eq!(whole["firstTimestamp"], json!("1970-01-01T00:00:01Z"));

@@ -77,14 +77,14 @@ impl Queue {
     }
 
     /// The next pod to place. It stays here until it is [removed](Queue::remove) or [refused](Queue::refuse).
-    pub fn next(&mut self) -> Option<Arc<PodView>> {
+    pub fn pop(&mut self) -> Option<Arc<PodView>> {
         let (_, _, key) = self.ready.pop_first()?;
         let waiting = self.pods.get_mut(&key)?;
         waiting.attempts += 1;
         Some(waiting.pod.clone())
     }
 
-    /// Takes one pod as [`Queue::next`] would.
+    /// Takes one pod as [`Queue::pop`] would.
     pub fn next_of(&mut self, key: &Key) {
         if let Some(waiting) = self.pods.get_mut(key) {
             self.ready.remove(&(Reverse(waiting.pod.priority), waiting.arrival, key.clone()));
@@ -193,7 +193,7 @@ mod tests {
     }
 
     fn next(queue: &mut Queue) -> Option<String> {
-        queue.next().map(|pod| pod.key.name.to_string())
+        queue.pop().map(|pod| pod.key.name.to_string())
     }
 
     #[test]
@@ -210,7 +210,7 @@ mod tests {
     fn a_refused_pod_waits_for_a_change_and_its_back_off() {
         let mut queue = Queue::default();
         queue.put(with_priority("a", 0), false, at(0));
-        let key = queue.next().unwrap().key.clone();
+        let key = queue.pop().unwrap().key.clone();
         queue.refuse(&key, false, at(0));
         queue.advance(at(200));
         assert_eq!(next(&mut queue), None, "nothing changed");
@@ -230,10 +230,10 @@ mod tests {
     fn a_new_pod_of_an_old_name_starts_over() {
         let mut queue = Queue::default();
         queue.put(with_priority("a", 0), false, at(0));
-        let key = queue.next().unwrap().key.clone();
+        let key = queue.pop().unwrap().key.clone();
         queue.refuse(&key, false, at(0));
         queue.put(Arc::new(PodView { uid: "new".into(), ..(*with_priority("a", 0)).clone() }), false, at(0));
-        assert_eq!(queue.next().unwrap().uid, "new");
+        assert_eq!(queue.pop().unwrap().uid, "new");
         queue.remove(&key);
         assert!(queue.is_empty() && queue.next_due().is_none());
     }

@@ -146,7 +146,7 @@ impl Scheduler {
         self.queue.advance(now);
         let mut effects = Vec::new();
         while self.is_synced() && effects.len() < most {
-            let Some(pod) = self.queue.next() else { break };
+            let Some(pod) = self.queue.pop() else { break };
             self.seed = self.seed.wrapping_add(1);
             match decide(&pod, &self.cache, self.start, self.seed) {
                 Decision::Place { node, looked_at, .. } => {

@@ -73,10 +73,10 @@ pub async fn up(files: &Files, args: &UpArgs) -> Result<()> {
 /// What stands in the way, before anything is started or written.
 fn check(files: &Files, old: Option<&ClusterSpec>, spec: &ClusterSpec) -> Result<()> {
     let apiserver_runs = process::running(files, "apiserver").is_some();
-    if let (true, Some(old)) = (apiserver_runs, old) {
-        if old.port != spec.port || old.timings != spec.timings {
-            bail!("the cluster runs with --port {} --timings {}: `skiff down` first", old.port, old.timings.as_str());
-        }
+    if let (true, Some(old)) = (apiserver_runs, old)
+        && (old.port != spec.port || old.timings != spec.timings)
+    {
+        bail!("the cluster runs with --port {} --timings {}: `skiff down` first", old.port, old.timings.as_str());
     }
     if !apiserver_runs && !becomes_free(spec.port) {
         bail!("port {} of 127.0.0.1 is in use: is another cluster running? Choose another with --port", spec.port);

@@ -71,7 +71,7 @@ impl Kind {
         if let Some(kind) = kinds.iter().find(is_meant) {
             return Ok(vec![kind]);
         }
-        let of_category: Vec<&Kind> = kinds.iter().filter(|kind| kind.categories.iter().any(|one| *one == lower)).collect();
+        let of_category: Vec<&Kind> = kinds.iter().filter(|kind| kind.categories.contains(&lower)).collect();
         if of_category.is_empty() {
             bail!("the server doesn't have a resource type \"{word}\"");
         }

@@ -14,9 +14,7 @@ pub fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
     match toleration.operator.as_deref().unwrap_or_default() {
         // An empty key with Exists matches every taint.
         "Exists" => true,
-        "" | "Equal" => {
-            set(&toleration.key).is_some() && toleration.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default()
-        }
+        "" | "Equal" => set(&toleration.key).is_some() && toleration.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default(),
         _ => false,
     }
 }
