@@ -31,6 +31,25 @@ pub fn refuse(pod: &Pod, others: &[&Pod], view: &NodeView<'_>) -> Option<Failed>
     found.map(|(reason, message)| Failed { reason, message })
 }
 
+/// Why a pod that runs here cannot have the resources it asks for now: never (`Infeasible`), or not yet (`Deferred`).
+pub fn refuse_resize(pod: &Pod, others: &[&Pod], allocatable: &BTreeMap<String, Quantity>) -> Option<(&'static str, String)> {
+    for name in ["cpu", "memory"] {
+        let of = |pod: &Pod| pod_requests(pod).get(name).copied().unwrap_or(Quantity::ZERO);
+        let capacity = allocatable.get(name).copied().unwrap_or(Quantity::ZERO);
+        let number = |quantity: Quantity| if name == "cpu" { quantity.millis() } else { quantity.units() };
+        let asked = of(pod);
+        if asked.nanos() > capacity.nanos() {
+            let message = format!("Node didn't have enough capacity: {name}, requested: {}, capacity: {}", number(asked), number(capacity));
+            return Some(("Infeasible", message));
+        }
+        let all = others.iter().fold(asked, |sum, other| sum.plus(of(other)));
+        if all.nanos() > capacity.nanos() {
+            return Some(("Deferred", format!("Node didn't have enough resource: {name}")));
+        }
+    }
+    None
+}
+
 fn resources(pod: &Pod, others: &[&Pod], view: &NodeView<'_>) -> Option<(String, String)> {
     let pods = view.allocatable.get("pods").map_or(i64::MAX, |pods| pods.units());
     let used = i64::try_from(others.len()).unwrap_or(i64::MAX);
@@ -102,6 +121,21 @@ mod tests {
 
     fn pod(spec: Value) -> Pod {
         serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": spec})).unwrap()
+    }
+
+    #[test]
+    fn resizes() {
+        let allocatable = [("cpu".to_owned(), Quantity::from_units(2)), ("memory".to_owned(), Quantity::from_bytes(1 << 30))].into();
+        let asks = |cpu: &str| pod(json!({"containers": [{"name": "c", "resources": {"requests": {"cpu": cpu}}}]}));
+        let other = asks("1500m");
+        let cases = [
+            ("500m", None),
+            ("501m", Some(("Deferred", "Node didn't have enough resource: cpu".to_owned()))),
+            ("3", Some(("Infeasible", "Node didn't have enough capacity: cpu, requested: 3000, capacity: 2000".to_owned()))),
+        ];
+        for (cpu, expected) in cases {
+            assert_eq!(refuse_resize(&asks(cpu), &[&other], &allocatable), expected, "{cpu}");
+        }
     }
 
     #[test]

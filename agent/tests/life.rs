@@ -369,6 +369,30 @@ async fn an_image_changed_in_place_restarts_the_container() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn resources_change_in_place() {
+    let node = Node::start("resize");
+    let asks = |cpu: &str| json!({"requests": {"cpu": cpu}});
+    node.create("p", json!({"containers": [{"name": "c", "resources": asks("1")}]}));
+    node.until("p", "/containerStatuses/0/resources/requests/cpu", "1").await;
+    node.until("p", "/phase", "Running").await;
+    let resize = |cpu: &str| {
+        let mut pod = node.api.find("pods", "ns", "p").expect("it is there");
+        pod["spec"]["containers"][0]["resources"] = asks(cpu);
+        node.api.apply("pods", pod);
+    };
+    resize("2");
+    let status = node.until("p", "/containerStatuses/0/resources/requests/cpu", "2").await;
+    assert_eq!(status["containerStatuses"][0]["restartCount"], 0);
+    resize("5");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let status = node.status("p");
+    assert_eq!(status["containerStatuses"][0]["resources"], asks("2"), "more than the node has is not given");
+    assert!(
+        conditions(&status).contains(&"PodResizePending=True/Infeasible/Node didn't have enough capacity: cpu, requested: 5000, capacity: 4000".to_owned())
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_node_registers_and_renews_its_lease() {
     let node = Node::start("node");
     tokio::time::sleep(Duration::from_secs(1)).await;

@@ -72,6 +72,7 @@ impl Model {
             }
             Action::Mount
             | Action::Kill { .. }
+            | Action::Resize { .. }
             | Action::TellSandboxChanged
             | Action::KillAll { .. }
             | Action::StopSandbox { .. }
@@ -100,6 +101,10 @@ impl Model {
                     made.state = self.exited(code);
                 }
                 self.observed.containers.push(made);
+            }
+            Action::Resize { name, id } => {
+                let (_, spec) = pod::find(&self.pod, &name).expect("it is the pod's");
+                self.memory.applied.insert(id, spec.resources.unwrap_or_default());
             }
             Action::Kill { id, .. } => self.end_containers(|container| container.id == id),
             Action::KillAll { .. } => self.end_containers(|_| true),
@@ -292,6 +297,10 @@ fn a_table_of_first_steps() {
     assert_eq!(model.plan().actions, [Action::CreateSandbox { attempt: 0 }, start(0, None)]);
     model.act(Action::CreateSandbox { attempt: 0 });
     model.act(start(0, None));
+    // Nobody has told yet what resources it has.
+    let id = model.observed.containers[0].id.clone();
+    assert_eq!(model.plan().actions, [Action::Resize { name: "c".into(), id: id.clone() }]);
+    model.act(Action::Resize { name: "c".into(), id });
     assert_eq!(model.plan(), Plan::default());
     // Its first end is followed by a start at once, its second by a wait of ten seconds.
     model.observed.containers[0].state = model.exited(1);

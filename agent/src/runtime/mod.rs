@@ -55,6 +55,9 @@ pub trait Runtime: Send + Sync + 'static {
     /// Removes a container, killing it where it runs. A lost one is no error.
     async fn remove_container(&self, id: &str) -> Result<(), RuntimeError>;
 
+    /// Gives a running container other resources, in place.
+    async fn update_container(&self, id: &str, resources: &ResourceSpec) -> Result<(), RuntimeError>;
+
     /// The image as it is here, or none. Names are as written in the pod (`nginx` means `docker.io/library/nginx:latest`).
     async fn image(&self, name: &str) -> Result<Option<Image>, RuntimeError>;
     /// Fetches an image from its registry.

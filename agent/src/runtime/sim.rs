@@ -8,7 +8,7 @@
 
 use super::{
     Connection, ContainerSpec, ContainerState, ContainerUsage, ExecRequest, ExecResult, Exit, ExitReason, Image, ListedImage, LogOptions, ObservedContainer,
-    ObservedPod, ObservedSandbox, Runtime, RuntimeError, RuntimeEvent, SandboxSpec, SandboxState, Session, SessionOutput,
+    ObservedPod, ObservedSandbox, ResourceSpec, Runtime, RuntimeError, RuntimeEvent, SandboxSpec, SandboxState, Session, SessionOutput,
 };
 use crate::clock::Clock;
 use async_trait::async_trait;
@@ -249,6 +249,10 @@ impl Runtime for Sim {
         }
         state.pods.retain(|_, pod| !pod.sandboxes.is_empty() || !pod.containers.is_empty());
         Ok(())
+    }
+
+    async fn update_container(&self, id: &str, _resources: &ResourceSpec) -> Result<(), RuntimeError> {
+        self.inner.change(id, |_| {})
     }
 
     async fn image(&self, name: &str) -> Result<Option<Image>, RuntimeError> {

@@ -54,6 +54,9 @@ impl Runtime for Fake {
     async fn remove_container(&self, _: &str) -> Result<(), RuntimeError> {
         unreachable!()
     }
+    async fn update_container(&self, _: &str, _: &crate::runtime::ResourceSpec) -> Result<(), RuntimeError> {
+        unreachable!("nobody resizes here")
+    }
     async fn image(&self, _: &str) -> Result<Option<Image>, RuntimeError> {
         unreachable!()
     }

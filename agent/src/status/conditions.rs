@@ -8,15 +8,27 @@ use k8s_openapi::api::core::v1::{ContainerStatus, PodCondition, PodStatus};
 /// The conditions that a kubelet owns, in the order it writes them.
 pub const OWNED: [&str; 5] = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
 
+/// The conditions that a kubelet owns and that are there only while they say something.
+pub const PASSING: [&str; 2] = ["PodResizePending", "PodResizeInProgress"];
+
+/// Whether a condition is a kubelet's.
+pub fn is_ours(kind: &str) -> bool {
+    OWNED.contains(&kind) || PASSING.contains(&kind)
+}
+
 /// Sets the owned conditions; those of others stay as they are.
 pub fn fill(input: &Input<'_>, status: &mut PodStatus) {
     let api = input.pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-    let mut conditions: Vec<PodCondition> = api.iter().filter(|condition| !OWNED.contains(&condition.type_.as_str())).cloned().collect();
+    let mut conditions: Vec<PodCondition> = api.iter().filter(|condition| !is_ours(&condition.type_)).cloned().collect();
     let facts = containers_ready(input, status);
     let ready = if facts.0 { gates(input, &conditions) } else { facts.clone() };
     let networked = rules::sandbox_changed(input.pod, input.observed).is_none();
     let made = [(networked, None, None), initialized(input, status), ready, facts, (true, None, None)];
-    for (kind, (is_true, reason, message)) in OWNED.into_iter().zip(made) {
+    let resize = input.memory.resize.as_ref().filter(|_| input.stage == super::Stage::Alive).map(|resize| {
+        let kind = if resize.reason == "Error" { PASSING[1] } else { PASSING[0] };
+        (kind, (true, Some(resize.reason.clone()), Some(resize.message.clone())))
+    });
+    for (kind, (is_true, reason, message)) in resize.into_iter().chain(OWNED.into_iter().zip(made)) {
         let word = if is_true { "True" } else { "False" };
         conditions.push(PodCondition {
             type_: kind.to_owned(),

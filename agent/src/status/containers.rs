@@ -82,7 +82,12 @@ fn unseen(input: &Input<'_>, container: &Container, old: Option<&ContainerStatus
 }
 
 fn of_observed(input: &Input<'_>, container: &Container, observed: &ObservedContainer) -> ContainerStatus {
-    let resources = container.resources.clone();
+    let running = observed.state.is_running();
+    let told = rules::applied(input.pod, input.memory, observed).filter(|_| running).cloned();
+    let held = input.memory.resize.as_ref().is_some_and(|resize| resize.reason != "Error");
+    let wanted = container.resources.clone().unwrap_or_default();
+    // What has been granted, and what the container has: they differ while it is being resized.
+    let granted = if held { told.clone().unwrap_or_else(|| wanted.clone()) } else { wanted.clone() };
     ContainerStatus {
         name: container.name.clone(),
         restart_count: i32::try_from(observed.attempt).unwrap_or(i32::MAX),
@@ -91,8 +96,8 @@ fn of_observed(input: &Input<'_>, container: &Container, observed: &ObservedCont
         container_id: Some(id(input, observed)),
         state: Some(state(input, observed)),
         last_state: Some(ContainerState::default()),
-        allocated_resources: resources.as_ref().and_then(|resources| resources.requests.clone()),
-        resources: Some(resources.unwrap_or_default()),
+        allocated_resources: granted.requests,
+        resources: Some(told.unwrap_or(wanted)),
         user: observed
             .user
             .as_ref()

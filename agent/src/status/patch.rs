@@ -1,6 +1,6 @@
 //! What must be written so that the API server has a status.
 
-use super::conditions::OWNED;
+use super::conditions::is_ours;
 use k8s_openapi::api::core::v1::PodStatus;
 use serde_json::{Map, Value, json};
 
@@ -22,6 +22,9 @@ pub fn between(uid: &str, old: &PodStatus, new: &PodStatus) -> Option<Vec<u8>> {
     }
     if let (Some(Value::Array(list)), Some(Value::Array(before))) = (changed.get_mut("conditions"), old.get("conditions")) {
         list.iter_mut().for_each(|condition| clear_what_is_gone(condition, before));
+        let gone = before.iter().filter(|old| !list.iter().any(|new| new["type"] == old["type"]));
+        let gone: Vec<Value> = gone.map(|old| json!({"$patch": "delete", "type": old["type"]})).collect();
+        list.extend(gone);
     }
     if changed.is_empty() {
         return None;
@@ -61,7 +64,7 @@ fn fields(status: &PodStatus) -> Map<String, Value> {
     let Ok(Value::Object(mut fields)) = serde_json::to_value(status) else { return Map::new() };
     fields.retain(|key, _| MADE.contains(&key.as_str()));
     if let Some(Value::Array(conditions)) = fields.get_mut("conditions") {
-        conditions.retain(|condition| OWNED.iter().any(|owned| condition["type"] == *owned));
+        conditions.retain(|condition| condition["type"].as_str().is_some_and(is_ours));
         conditions.sort_by_key(|condition| condition["type"].to_string());
     }
     fields
@@ -90,6 +93,11 @@ mod tests {
                 json!({"conditions": [{"type": "Ready", "status": "False", "reason": "ContainersNotReady"}]}),
                 json!({"conditions": [{"type": "Ready", "status": "True"}]}),
                 Some(json!({"conditions": [{"type": "Ready", "status": "True", "reason": null}]})),
+            ),
+            (
+                json!({"conditions": [{"type": "PodResizePending", "status": "True"}, {"type": "Ready", "status": "True"}]}),
+                json!({"conditions": [{"type": "Ready", "status": "True"}]}),
+                Some(json!({"conditions": [{"type": "Ready", "status": "True"}, {"$patch": "delete", "type": "PodResizePending"}]})),
             ),
             (
                 json!({"podIPs": [{"ip": "10.0.0.1"}]}),

@@ -2,6 +2,7 @@
 //! All of it can be lost with the agent: it is made anew from what is running.
 
 use crate::clock::{after, between};
+use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -75,6 +76,19 @@ pub struct Memory {
     pub mounted: bool,
     /// The probes.
     pub probes: Probes,
+    /// The resources that running containers have been given, by container id.
+    pub applied: BTreeMap<String, ResourceRequirements>,
+    /// Why containers do not have the resources that the pod asks for now.
+    pub resize: Option<Resize>,
+}
+
+/// A change of resources that has not been made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resize {
+    /// `Infeasible`, `Deferred`: the condition PodResizePending; `Error`: PodResizeInProgress.
+    pub reason: String,
+    /// The sentence.
+    pub message: String,
 }
 
 impl Memory {

@@ -3,7 +3,7 @@
 //! A plan is short: it says what can be done at once, in order. What it leads to is seen, and planned from, afterwards.
 
 use super::memory::{Memory, Waiting};
-use super::rules::{any_running, latest, sandbox, sandbox_changed, wants_start};
+use super::rules::{any_running, latest, resize_restarts, sandbox, sandbox_changed, wants_resize, wants_start};
 use crate::clock::after;
 use crate::config::Timings;
 use crate::pod::{self, Kind};
@@ -74,6 +74,13 @@ pub enum Action {
         message: String,
         /// Which probe failed, whose own grace period then counts.
         probe: Option<FailedProbe>,
+    },
+    /// Give a running container the resources that the pod asks for now.
+    Resize {
+        /// Its name.
+        name: String,
+        /// Its id.
+        id: String,
     },
     /// Tell that the sandbox is dead.
     TellSandboxChanged,
@@ -279,7 +286,10 @@ fn containers(view: View<'_>, plan: &mut Plan) {
                 }
             }
             Some(running) => match verdict(view, container, running, "Container") {
-                None => kept += 1,
+                None => {
+                    resize(view, container, running, plan);
+                    kept += 1;
+                }
                 Some((message, probe, restart)) => {
                     let message = if restart { format!("{message}, will be restarted") } else { message };
                     plan.actions.push(Action::Kill { name: container.name.clone(), id: running.id.clone(), message, probe });
@@ -312,6 +322,22 @@ fn verdict(view: View<'_>, container: &Container, running: &ObservedContainer, w
         return Some((format!("{what} {name} failed startup probe"), Some(FailedProbe::Startup), restart));
     }
     None
+}
+
+/// Resources that changed are changed in place, or by a restart where the container asks for that (`computePodResizeAction`).
+fn resize(view: View<'_>, container: &Container, running: &ObservedContainer, plan: &mut Plan) {
+    let View { pod, memory, now, .. } = view;
+    if !wants_resize(pod, memory, container, running) || memory.resize.as_ref().is_some_and(|resize| resize.reason != "Error") {
+        return;
+    }
+    let (name, id) = (container.name.clone(), running.id.clone());
+    if let Some(until) = memory.retry.get(&id).filter(|until| **until > now) {
+        plan.wake_at(*until);
+    } else if resize_restarts(pod, memory, container, running) {
+        plan.actions.push(Action::Kill { message: format!("Container {name} resize requires restart"), name, id, probe: None });
+    } else {
+        plan.actions.push(Action::Resize { name, id });
+    }
 }
 
 struct Initial<'a> {
@@ -363,8 +389,9 @@ fn initial<'a>(view: View<'a>, plan: &mut Plan) -> Option<Initial<'a>> {
                 if container.startup_probe.is_none() || probed.startup == Some(true) {
                     complete();
                 }
-                if let Some((message, probe, _)) = verdict(view, container, now, "Init container") {
-                    plan.actions.push(Action::Kill { name: container.name.clone(), id: now.id.clone(), message, probe });
+                match verdict(view, container, now, "Init container") {
+                    Some((message, probe, _)) => plan.actions.push(Action::Kill { name: container.name.clone(), id: now.id.clone(), message, probe }),
+                    None => resize(view, container, now, plan),
                 }
             }
             ContainerState::Exited(_) if sidecar => starts.push(container),

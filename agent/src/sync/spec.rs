@@ -176,7 +176,7 @@ fn verify_non_root(pod: &Pod, container: &Container, uid: Option<i64>, image_use
 }
 
 /// CPU as shares and quota, memory as a limit, and the OOM score (`cm/helpers_linux.go`, `qos/policy.go`).
-fn resources(pod: &Pod, container: &Container, memory_capacity: i64) -> ResourceSpec {
+pub fn resources(pod: &Pod, container: &Container, memory_capacity: i64) -> ResourceSpec {
     let resources = container.resources.as_ref();
     let (cpu, cpu_limit) = (pod::request(resources, "cpu"), pod::limit(resources, "cpu"));
     let millis = cpu.or(cpu_limit).map_or(0, |cpu| cpu.millis());

@@ -205,6 +205,7 @@ impl Worker {
         }
         let observed = &self.observed;
         self.memory.messages.retain(|id, _| observed.containers.iter().any(|container| container.id == *id));
+        self.memory.applied.retain(|id, _| observed.containers.iter().any(|container| container.id == *id));
         Ok(())
     }
 
@@ -213,6 +214,7 @@ impl Worker {
         if self.end.is_none() && pod::is_terminal(&self.pod) {
             self.end = Some(End { grace: plan::grace(&self.pod), failed: None, deleted: false, gone: false });
         }
+        self.weigh_resize();
         let now = self.shared.config.clock.now();
         let mut plan = self.plan(now);
         for (name, waiting) in plan.waiting.drain(..) {
@@ -292,6 +294,7 @@ impl Worker {
             Action::CreateSandbox { attempt } => self.create_sandbox(attempt).await,
             Action::Start { name, kind, attempt, finished } => self.start(&name, kind, attempt, finished).await?,
             Action::Kill { name, id, message, probe } => self.kill(&name, &id, message, probe).await?,
+            Action::Resize { name, id } => self.resize(&name, &id).await,
             Action::TellSandboxChanged => {
                 let message = "Pod sandbox changed, it will be killed and re-created.";
                 self.shared.tell(&self.pod, Type::Normal, "SandboxChanged", message);
@@ -448,6 +451,9 @@ impl Worker {
         }
         // The next container's start, and the status in between, are planned from what is.
         self.look().await?;
+        if let Some(made) = rules::latest(&self.observed, name).filter(|made| made.attempt == attempt) {
+            self.memory.applied.insert(made.id.clone(), container.resources.clone().unwrap_or_default());
+        }
         let status = self.make(if self.end.is_some() { Stage::Ending } else { Stage::Alive }, self.shared.config.clock.now());
         if !matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")) {
             self.publish(status);
@@ -475,6 +481,43 @@ impl Worker {
         // A container killed on purpose is started again at once the first time, like one that ended.
         self.memory.waiting.remove(name);
         Ok(())
+    }
+
+    /// Why the resources asked for now cannot be given, if containers have others (`canResizePod`).
+    fn weigh_resize(&mut self) {
+        let containers = pod::regular_containers(&self.pod).iter().chain(pod::init_containers(&self.pod).iter().filter(|one| pod::is_sidecar(one)));
+        let pending = containers.into_iter().any(|container| {
+            let running = rules::latest(&self.observed, &container.name).filter(|running| running.state.is_running());
+            running.is_some_and(|running| rules::wants_resize(&self.pod, &self.memory, container, running))
+        });
+        if !pending || self.end.is_some() {
+            self.memory.resize = None;
+            return;
+        }
+        let uid = pod::id(&self.pod).uid;
+        let here = self.shared.directory.list();
+        let others = here.iter().filter(|entry| pod::id(&entry.pod).uid != uid);
+        let others: Vec<&Pod> =
+            others.filter(|entry| !matches!(entry.status.phase.as_deref(), Some("Succeeded" | "Failed"))).map(|entry| &*entry.pod).collect();
+        let held = crate::admit::refuse_resize(&self.pod, &others, &self.shared.config.capacity);
+        let failed = self.memory.resize.take().filter(|resize| resize.reason == "Error");
+        self.memory.resize = held.map(|(reason, message)| memory::Resize { reason: reason.to_owned(), message }).or(failed);
+    }
+
+    async fn resize(&mut self, name: &str, id: &str) {
+        let Some((_, container)) = pod::find(&self.pod, name) else { return };
+        let resources = spec::resources(&self.pod, &container, self.shared.memory());
+        match self.shared.config.runtime.update_container(id, &resources).await {
+            Ok(()) => {
+                self.memory.applied.insert(id.to_owned(), container.resources.unwrap_or_default());
+                self.memory.resize = None;
+            }
+            Err(error) => {
+                self.memory.resize = Some(memory::Resize { reason: "Error".into(), message: error.to_string() });
+                let until = self.later(self.shared.config.timings.retry);
+                self.memory.retry.insert(id.to_owned(), until);
+            }
+        }
     }
 
     /// Stops everything, telling in between what has stopped already; a shorter grace than the one begun with counts at once.

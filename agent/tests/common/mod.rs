@@ -121,6 +121,10 @@ fn merge(into: &mut Value, patch: &Value) {
                 let list = into.as_object_mut().unwrap().entry(key).or_insert_with(|| json!([]));
                 for item in items {
                     let list = list.as_array_mut().unwrap();
+                    if item["$patch"] == "delete" {
+                        list.retain(|other| other["type"] != item["type"]);
+                        continue;
+                    }
                     match list.iter_mut().find(|other| other["type"] == item["type"]) {
                         Some(other) => *other = item.clone(),
                         None => list.push(item.clone()),

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
 use bollard::models::{
-    ContainerCreateBody, DeviceMapping, EndpointIpamConfig, EndpointSettings, HostConfig, HostConfigLogConfig, Mount as DockerMount, MountBindOptions,
-    MountBindOptionsPropagationEnum, MountType, NetworkingConfig, PortBinding,
+    ContainerCreateBody, ContainerUpdateBody, DeviceMapping, EndpointIpamConfig, EndpointSettings, HostConfig, HostConfigLogConfig, Mount as DockerMount,
+    MountBindOptions, MountBindOptionsPropagationEnum, MountType, NetworkingConfig, PortBinding,
 };
 
 use super::super::{ContainerSpec, Mount, NamespaceMode, PortMapping, Propagation, Protocol, ResourceSpec, SandboxSpec, Seccomp, SecuritySpec};
@@ -220,6 +220,19 @@ fn limit(config: HostConfig, resources: &ResourceSpec, least_oom_score_adj: i64)
         memory_swap: set(resources.memory_limit), // as much as memory: no swap
         oom_score_adj: Some(resources.oom_score_adj.max(least_oom_score_adj)),
         ..config
+    }
+}
+
+/// The same resources for a container that runs already. What has no limit any more is said with -1: Docker takes 0 for "as it was".
+pub fn update(resources: &ResourceSpec) -> ContainerUpdateBody {
+    let limit = |value: i64| Some(if value == 0 { -1 } else { value });
+    ContainerUpdateBody {
+        cpu_shares: Some(resources.cpu_shares).filter(|shares| *shares > 0),
+        cpu_quota: limit(resources.cpu_quota),
+        cpu_period: Some(resources.cpu_period).filter(|period| *period > 0),
+        memory: limit(resources.memory_limit),
+        memory_swap: limit(resources.memory_limit),
+        ..ContainerUpdateBody::default()
     }
 }
 

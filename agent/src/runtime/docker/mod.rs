@@ -37,7 +37,7 @@ use tokio::task::AbortHandle;
 
 use super::{
     Connection, ContainerSpec, ContainerState, ContainerUsage, ExecRequest, ExecResult, Image, ListedImage, LogOptions, NamespaceMode, ObservedContainer,
-    ObservedPod, ObservedSandbox, PodId, Runtime, RuntimeError, RuntimeEvent, SandboxSpec, SandboxState, Session,
+    ObservedPod, ObservedSandbox, PodId, ResourceSpec, Runtime, RuntimeError, RuntimeEvent, SandboxSpec, SandboxState, Session,
 };
 use crate::images::OwnImages;
 use cache::Cache;
@@ -328,6 +328,10 @@ impl Runtime for DockerRuntime {
 
     async fn remove_container(&self, id: &str) -> Result<(), RuntimeError> {
         self.remove(id).await
+    }
+
+    async fn update_container(&self, id: &str, resources: &ResourceSpec) -> Result<(), RuntimeError> {
+        self.docker.update_container(id, create::update(resources)).await.map_err(error::general)
     }
 
     async fn image(&self, name: &str) -> Result<Option<Image>, RuntimeError> {
