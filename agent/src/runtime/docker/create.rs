@@ -223,15 +223,16 @@ fn limit(config: HostConfig, resources: &ResourceSpec, least_oom_score_adj: i64)
     }
 }
 
-/// The same resources for a container that runs already. What has no limit any more is said with -1: Docker takes 0 for "as it was".
+/// The same resources for a container that runs already. No quota is said with -1: Docker takes 0 for "as it was". A limit of memory is
+/// never taken away in place (Kubernetes restarts the container for that), and Docker would refuse a -1.
 pub fn update(resources: &ResourceSpec) -> ContainerUpdateBody {
-    let limit = |value: i64| Some(if value == 0 { -1 } else { value });
+    let some = |value: i64| Some(value).filter(|value| *value > 0);
     ContainerUpdateBody {
-        cpu_shares: Some(resources.cpu_shares).filter(|shares| *shares > 0),
-        cpu_quota: limit(resources.cpu_quota),
-        cpu_period: Some(resources.cpu_period).filter(|period| *period > 0),
-        memory: limit(resources.memory_limit),
-        memory_swap: limit(resources.memory_limit),
+        cpu_shares: some(resources.cpu_shares),
+        cpu_quota: Some(if resources.cpu_quota == 0 { -1 } else { resources.cpu_quota }),
+        cpu_period: some(resources.cpu_period),
+        memory: some(resources.memory_limit),
+        memory_swap: some(resources.memory_limit),
         ..ContainerUpdateBody::default()
     }
 }
