@@ -1,4 +1,4 @@
-//! Garbage collection: an object whose owners are all gone goes too. [`graph`] knows who lives for whom, [`decide`] what follows; this
+//! Garbage collection: an object whose owners are all gone goes too. [`graph`] knows who lives for whom, [`mod@decide`] what follows; this
 //! file asks the server where they cannot know, and writes.
 
 pub mod decide;
