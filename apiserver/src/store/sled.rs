@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::disk::{Batch, Disk, DiskError, Interner, Loaded, Replay};
 use super::record;
@@ -15,6 +16,9 @@ use super::types::{Describe, Revision};
 
 /// Sled's page cache. Everything is in memory already; this only spares re-reading pages that are being appended to.
 const CACHE: u64 = 4 << 20;
+
+/// How long to wait for another holder of the database to let go.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Makes a file survive a power cut. Replaced in tests, which model one.
 pub trait SyncFile: Send {
@@ -154,10 +158,25 @@ impl Disk for SledDisk {
 
 impl Open {
     fn at(path: &Path) -> Result<Self, DiskError> {
-        let tree = ::sled::Config::new().path(path).cache_capacity(CACHE).flush_every_ms(None).open().map_err(words)?;
+        let tree = unlocked(path)?;
         let path = path.join("db");
         let file = File::open(&path)?;
         Ok(Self { tree, path, file })
+    }
+}
+
+/// Opens the database, waiting a while for whoever holds it to let go: sled's own threads drop the lock a moment after the last handle is
+/// gone, and a process that was just killed may still be going.
+fn unlocked(path: &Path) -> Result<::sled::Db, DiskError> {
+    let give_up = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match ::sled::Config::new().path(path).cache_capacity(CACHE).flush_every_ms(None).open() {
+            Ok(tree) => return Ok(tree),
+            Err(::sled::Error::Io(error)) if error.to_string().contains("could not acquire lock") && Instant::now() < give_up => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Err(error) => return Err(words(error)),
+        }
     }
 }
 
