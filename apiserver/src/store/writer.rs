@@ -99,6 +99,8 @@ impl Core {
         let metrics = &self.shared.metrics;
         if let Err(error) = kept {
             Metrics::add(&metrics.refused, replies.len());
+            // Known before anybody is told: whoever hears of the failure finds the store unhealthy.
+            self.set_broken(Some(error.to_string()));
             for (reply, outcome) in replies {
                 answer(reply, outcome.and(Err(CommitError::Unavailable(error.to_string()))));
             }
