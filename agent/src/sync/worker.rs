@@ -1,5 +1,6 @@
 //! The task of one pod: look, plan, tell, act, wait; one thing at a time. Everything else only leaves news in its [`Inbox`].
 
+use super::inbox::{Inbox, Taken};
 use super::memory::Delay;
 use super::plan::{self, Action, End, FailedProbe, Plan, View, plan};
 use super::rules;
@@ -18,65 +19,9 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use k8s_openapi::jiff::Timestamp;
 use skiff_client::events::Type;
 use skiff_proto::{resource, v1};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-
-/// What has happened to a pod since its worker looked last. Newer news replaces older: it never grows.
-#[derive(Default)]
-pub struct Inbox {
-    news: Mutex<News>,
-    bell: Notify,
-}
-
-#[derive(Default)]
-struct News {
-    pod: Option<Arc<Pod>>,
-    gone: bool,
-    probes: memory::Probes,
-}
-
-impl Inbox {
-    /// The object changed.
-    pub fn changed(&self, pod: Arc<Pod>) {
-        self.with(|news| news.pod = Some(pod));
-        self.bell.notify_one();
-    }
-
-    /// The object is no more.
-    pub fn gone(&self) {
-        self.with(|news| news.gone = true);
-        self.bell.notify_one();
-    }
-
-    /// Something of it changed in the runtime: look.
-    pub fn look(&self) {
-        self.bell.notify_one();
-    }
-
-    /// A probe has decided about a container.
-    pub fn probed(&self, container: &str, set: impl FnOnce(&mut memory::Probed)) {
-        let changed = self.with(|news| {
-            let probed = news.probes.entry(container.to_owned()).or_default();
-            let before = *probed;
-            set(probed);
-            before != *probed
-        });
-        if changed {
-            self.bell.notify_one();
-        }
-    }
-
-    /// Forgets what was decided about containers that do not run any more.
-    pub fn forget_probes(&self, over: impl Fn(&str) -> bool) {
-        self.with(|news| news.probes.retain(|id, _| !over(id)));
-    }
-
-    fn with<T>(&self, act: impl FnOnce(&mut News) -> T) -> T {
-        act(&mut self.news.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
 
 /// See the module.
 pub struct Worker {
@@ -159,11 +104,11 @@ impl Worker {
 
     /// Whether the pod has been told to go while it was being started: then what is left of the plan is void.
     fn interrupted(&self) -> bool {
-        self.end.is_none() && self.inbox.with(|news| news.gone || news.pod.as_ref().is_some_and(|pod| pod::is_deleted(pod)))
+        self.end.is_none() && self.inbox.is_told_to_go()
     }
 
     fn take_news(&mut self) {
-        let (pod, gone, probes) = self.inbox.with(|news| (news.pod.take(), news.gone, news.probes.clone()));
+        let Taken { pod, gone, probes } = self.inbox.take();
         self.memory.probes = probes;
         if let Some(pod) = pod {
             self.writer.seen(&pod);
@@ -282,7 +227,7 @@ impl Worker {
         // A deadline reached a moment early would be planned for again at once.
         let delay = delay + Duration::from_millis(1);
         tokio::select! {
-            () = self.inbox.bell.notified() => {}
+            () = self.inbox.rung() => {}
             () = tokio::time::sleep(delay) => {}
         }
     }
@@ -435,7 +380,7 @@ impl Worker {
         let result = tokio::select! {
             result = start::start(&shared, &start, &mut self.memory, ready) => result,
             // Whoever deletes a pod does not wait for its image, nor for its hook.
-            () = told_to_go(&inbox) => return Ok(()),
+            () = inbox.told_to_go() => return Ok(()),
         };
         match result {
             Ok(()) => {
@@ -476,7 +421,7 @@ impl Worker {
         let inbox = self.inbox.clone();
         tokio::select! {
             result = stop::container(&shared, &kill) => result?,
-            () = told_to_go(&inbox) => return Ok(()),
+            () = inbox.told_to_go() => return Ok(()),
         }
         // A container killed on purpose is started again at once the first time, like one that ended.
         self.memory.waiting.remove(name);
@@ -529,7 +474,7 @@ impl Worker {
         loop {
             tokio::select! {
                 result = &mut killing => return result,
-                () = inbox.bell.notified() => {}
+                () = inbox.rung() => {}
             }
             self.take_news();
             let hurry = self.end.as_ref().map_or(grace, |end| end.grace);
@@ -593,15 +538,4 @@ impl Worker {
 
 async fn joined(task: JoinHandle<Result<(), RuntimeError>>) -> Result<(), RuntimeError> {
     task.await.unwrap_or_else(|error| Err(RuntimeError::Failed(error.to_string())))
-}
-
-/// Returns once the pod has been deleted.
-async fn told_to_go(inbox: &Inbox) {
-    loop {
-        if inbox.with(|news| news.gone || news.pod.as_ref().is_some_and(|pod| pod::is_deleted(pod))) {
-            inbox.bell.notify_one();
-            return;
-        }
-        inbox.bell.notified().await;
-    }
 }
