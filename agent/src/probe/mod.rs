@@ -1,4 +1,4 @@
-//! Startup, readiness and liveness probes: when they run and what they decide ([`step`], pure), and running them ([`prober`], [`check`]).
+//! Startup, readiness and liveness probes: when they run and what they decide ([`Runs::step`], pure), and running them ([`prober`], [`check`]).
 
 pub mod check;
 pub mod prober;
