@@ -5,7 +5,7 @@ SKIFF  = target/release/skiff
 # Where the outside judges are (conformance suite, golden answers): see docs/COMPATIBILITY.md.
 JUDGES ?= ../shared
 
-.PHONY: up down test check unit e2e bench conformance build clean
+.PHONY: up down test tools check unit e2e bench conformance build clean
 
 up: build
 	@scripts/ensure-docker.sh
@@ -18,18 +18,21 @@ build:
 	@scripts/cargo.sh build --release -p skiff
 
 # Everything that has to hold, from a fresh clone.
-test: check unit e2e
+test: tools check unit e2e
+
+# What tests need besides Rust: a Docker engine and a kubectl.
+tools:
+	scripts/ensure-docker.sh
+	scripts/ensure-kubectl.sh
 
 check:
 	$(CARGO) fmt --all --check
 	scripts/cargo.sh clippy --workspace --all-targets -- -D warnings
 
-unit:
+unit: tools
 	scripts/cargo.sh test --workspace --exclude skiff-tests
 
-e2e:
-	scripts/ensure-docker.sh
-	scripts/ensure-kubectl.sh
+e2e: tools
 	scripts/cargo.sh build -p skiff
 	scripts/cargo.sh test -p skiff-tests
 
