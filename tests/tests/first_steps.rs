@@ -75,6 +75,9 @@ fn a_cluster_without_docker_and_what_up_promises() {
     cluster.kubectl(&["create", "deployment", "web", "--image=skiff/demo:1", "--replicas=4"]).ok();
     eventually(SOON, || equal(cluster.get("deployment web", "{.status.readyReplicas}"), "4"));
 
+    let examples = repository().join("examples");
+    let said = cluster.kubectl(&["apply", "--dry-run=server", "-f", examples.to_str().unwrap()]).ok();
+    assert!(said.contains("daemonset.apps/everywhere created (server dry run)"), "{said}");
     let added = cluster.skiff(&["node", "add"]).ok();
     assert!(added.contains("node-3 is Ready"), "{added}");
     cluster.skiff(&["down"]).ok();
