@@ -72,7 +72,9 @@ fn a_cluster_without_docker_and_what_up_promises() {
     let again = cluster.start(&[]).ok();
     assert!(again.contains("node-1 … node-2 Ready"), "{again}");
     assert!(cluster.skiff(&["status"]).ok().contains("node-2               Ready"));
-    cluster.kubectl(&["create", "deployment", "web", "--image=skiff/demo:1", "--replicas=4"]).ok();
+    // With readiness and liveness probes over HTTP, which nothing answers here: pretended containers are well.
+    cluster.kubectl(&["apply", "-f", repository().join("examples/web.yaml").to_str().unwrap()]).ok();
+    cluster.kubectl(&["scale", "deployment", "web", "--replicas=4"]).ok();
     eventually(SOON, || equal(cluster.get("deployment web", "{.status.readyReplicas}"), "4"));
 
     let examples = repository().join("examples");

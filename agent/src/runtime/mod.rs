@@ -28,6 +28,11 @@ pub trait Runtime: Send + Sync + 'static {
     /// Name and version as `nodeInfo.containerRuntimeVersion` shows it: `docker://20.10.24`.
     async fn version(&self) -> Result<String, RuntimeError>;
 
+    /// Whether there is a network to reach pods by. Where there is none, probes over it succeed for as long as their container runs.
+    fn has_network(&self) -> bool {
+        true
+    }
+
     /// Every pod of this node of which anything is left. Asked at start and after [`RuntimeEvent::Resync`].
     async fn pods(&self) -> Result<Vec<ObservedPod>, RuntimeError>;
 

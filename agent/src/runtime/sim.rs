@@ -135,6 +135,10 @@ impl Runtime for Sim {
         Ok(concat!("sim://", env!("CARGO_PKG_VERSION")).to_owned())
     }
 
+    fn has_network(&self) -> bool {
+        false
+    }
+
     async fn pods(&self) -> Result<Vec<ObservedPod>, RuntimeError> {
         Ok(self.inner.state().pods.values().cloned().collect())
     }
