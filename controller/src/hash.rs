@@ -22,6 +22,12 @@ fn safe_encode(text: &str) -> String {
     text.bytes().map(|byte| char::from(SAFE[usize::from(byte) % SAFE.len()])).collect()
 }
 
+/// FNV-1a of 64 bits over all of these, one after the other.
+pub fn fnv1a_64(parts: &[&[u8]]) -> u64 {
+    let bytes = parts.iter().flat_map(|part| part.iter());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
 fn fnv1a(seed: u32, bytes: &[u8]) -> u32 {
     bytes.iter().fold(seed, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
@@ -34,6 +40,15 @@ mod tests {
     #[test]
     fn encodes_as_apimachinery_does() {
         assert_eq!(safe_encode("0123456789"), "456789bcdf");
+    }
+
+    #[test]
+    fn hashes_as_its_authors_do() {
+        // http://www.isthe.com/chongo/src/fnv/test_fnv.c
+        let cases = [("", 0xcbf2_9ce4_8422_2325), ("a", 0xaf63_dc4c_8601_ec8c), ("foobar", 0x8594_4171_f739_67e8)];
+        for (text, hash) in cases {
+            assert_eq!(fnv1a_64(&[text.as_bytes()]), hash);
+        }
     }
 
     #[test]

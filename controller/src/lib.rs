@@ -24,6 +24,7 @@ pub mod manager;
 pub mod metrics;
 pub mod namespace;
 pub mod node_lifecycle;
+pub mod not_implemented;
 pub mod ownership;
 pub mod pod_gc;
 pub mod reconciler;

@@ -21,6 +21,7 @@ use crate::execute::Writer;
 use crate::gc::{Bare, Collector};
 use crate::kinds::{self, KINDS};
 use crate::metrics::Metrics;
+use crate::not_implemented::Teller;
 use crate::reconciler::{Reconciler, work};
 use crate::replicaset::Flavor;
 use crate::routes;
@@ -134,17 +135,19 @@ struct Sinks {
     world: Arc<World>,
     queues: Queues,
     collector: Arc<Collector>,
+    teller: Arc<Teller>,
     node_changed: Arc<Notify>,
     node_gone: Arc<Notify>,
 }
 
 impl Sinks {
-    /// A handler that feeds the collector, then does what its kind needs.
+    /// A handler that feeds the collector and the teller, then does what its kind needs.
     fn handler<T: Object>(&self, api_version: &str, kind: &str, then: fn(&Self, &Change<T>)) -> impl FnMut(Change<T>) + Send + use<T> {
         let (sinks, kind) = (self.clone(), kinds::find(api_version, kind));
         move |change| {
             if let Some(kind) = kind {
                 sinks.collector.take(kind, &change);
+                sinks.teller.take(kind, &change);
             }
             then(&sinks, &change);
         }
@@ -236,6 +239,7 @@ pub async fn run(config: Config, stop: CancellationToken, ready: tokio::sync::wa
         world: world.clone(),
         queues: Queues::default(),
         collector: Arc::new(Collector::new(writer.clone())),
+        teller: Arc::new(Teller::new(writer.clone(), wall_clock)),
         node_changed: Arc::default(),
         node_gone: Arc::default(),
     };
@@ -259,6 +263,7 @@ pub async fn run(config: Config, stop: CancellationToken, ready: tokio::sync::wa
     stop.cancelled().await;
     sinks.queues.all().into_iter().for_each(Queue::close);
     sinks.collector.close();
+    sinks.teller.close();
     tasks.shutdown().await;
 }
 
@@ -304,10 +309,25 @@ fn namespace_of<T>(change: &Change<T>) -> Option<Key> {
     routes::key(change).map(|key| Key::new("", &key.namespace))
 }
 
-/// The kinds that only the garbage collector looks at.
+/// The kinds that only the garbage collector and the teller look at.
 fn start_bare_informers(config: &Config, sinks: &Sinks, stop: &CancellationToken, tasks: &mut JoinSet<()>) -> Vec<Arc<skiff_client::informer::Cache<Bare>>> {
-    const WATCHED_ABOVE: [&str; 12] =
-        [PODS, NODES, LEASES, REPLICASETS, REPLICATIONCONTROLLERS, DEPLOYMENTS, SERVICES, ENDPOINTS, ENDPOINTSLICES, NAMESPACES, SERVICEACCOUNTS, CONFIGMAPS];
+    const WATCHED_ABOVE: [&str; 15] = [
+        PODS,
+        NODES,
+        LEASES,
+        REPLICASETS,
+        REPLICATIONCONTROLLERS,
+        DEPLOYMENTS,
+        JOBS,
+        DAEMONSETS,
+        CONTROLLERREVISIONS,
+        SERVICES,
+        ENDPOINTS,
+        ENDPOINTSLICES,
+        NAMESPACES,
+        SERVICEACCOUNTS,
+        CONFIGMAPS,
+    ];
     // Events belong to nobody and are many: `DefaultIgnoredResources`.
     let others = KINDS.iter().filter(|kind| kind.resource != "events" && !WATCHED_ABOVE.contains(&kind.resource));
     others
@@ -374,4 +394,5 @@ fn start_controllers(config: &Config, sinks: &Sinks, writer: &Writer, metrics: &
     for _ in 0..config.workers {
         tasks.spawn(sinks.collector.clone().work());
     }
+    tasks.spawn(sinks.teller.clone().work());
 }

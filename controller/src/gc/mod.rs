@@ -20,6 +20,7 @@ use self::decide::{Decision, Dependents, decide};
 use self::graph::{FOREGROUND, Graph, Node, ORPHAN, OwnerState, Uid, Work};
 use crate::execute::{DeleteOptions, Propagation, Writer, unless_gone};
 use crate::kinds::{self, Kind};
+use crate::not_implemented::table;
 use crate::routes::sides;
 use crate::view::{Meta, Object, Owner};
 
@@ -29,11 +30,17 @@ use crate::view::{Meta, Object, Owner};
 pub struct Bare {
     /// Names, owners, finalizers; no labels.
     pub metadata: Meta,
+    /// What is said of it.
+    #[serde(skip)]
+    pub not_implemented: Option<Box<str>>,
 }
 
 impl Object for Bare {
     fn meta(&self) -> &Meta {
         &self.metadata
+    }
+    fn not_implemented(&self) -> Option<&str> {
+        self.not_implemented.as_deref()
     }
 }
 
@@ -42,6 +49,7 @@ impl Cached for Bare {
         let mut bare: Self = serde_json::from_slice(&object.json)?;
         bare.metadata.labels = Default::default();
         bare.metadata.annotations = Default::default();
+        bare.not_implemented = table::sentence(&object.resource, &object.json)?;
         Ok(bare)
     }
 }

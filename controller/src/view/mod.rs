@@ -17,6 +17,8 @@ pub mod service;
 use skiff_client::informer::{Cached, Key};
 use skiff_proto::v1;
 
+use crate::not_implemented::table;
+
 pub use daemon_set::{ControllerRevision, DaemonSet};
 pub use deployment::Deployment;
 pub use job::Job;
@@ -33,6 +35,11 @@ pub trait Object {
     /// The object's metadata.
     fn meta(&self) -> &Meta;
 
+    /// What is to be said of it because nobody acts on it: [`crate::not_implemented`].
+    fn not_implemented(&self) -> Option<&str> {
+        None
+    }
+
     /// `namespace/name`, or the name alone.
     fn key(&self) -> Key {
         Key::new(&self.meta().namespace, &self.meta().name)
@@ -42,6 +49,9 @@ pub trait Object {
 impl<T: Object + ?Sized> Object for std::sync::Arc<T> {
     fn meta(&self) -> &Meta {
         (**self).meta()
+    }
+    fn not_implemented(&self) -> Option<&str> {
+        (**self).not_implemented()
     }
 }
 
@@ -54,7 +64,28 @@ macro_rules! objects {
         }
     )*};
 }
-objects!(DaemonSet, ControllerRevision, Job, Deployment, Replicas, Pod, Node, Lease, Service, Endpoints, EndpointSlice, Namespace, ServiceAccount, CaBundle);
+objects!(DaemonSet, ControllerRevision, Job, Deployment, Replicas, Pod, Node, Lease, Endpoints, EndpointSlice, ServiceAccount, CaBundle);
+
+/// Views of kinds of which something is not done: they carry what is said of the object.
+macro_rules! remarked {
+    ($($view:ty),*) => {$(
+        impl Object for $view {
+            fn meta(&self) -> &Meta {
+                &self.metadata
+            }
+            fn not_implemented(&self) -> Option<&str> {
+                self.not_implemented.as_deref()
+            }
+        }
+        impl Cached for $view {
+            fn read(object: &v1::Object) -> Result<Self, serde_json::Error> {
+                let view: Self = serde_json::from_slice(&object.json)?;
+                Ok(Self { not_implemented: table::sentence(&object.resource, &object.json)?, ..view })
+            }
+        }
+    )*};
+}
+remarked!(Service, Namespace);
 
 macro_rules! cached {
     ($($view:ty),*) => {$(
@@ -65,7 +96,7 @@ macro_rules! cached {
         }
     )*};
 }
-cached!(DaemonSet, ControllerRevision, Job, Deployment, Replicas, Pod, Node, Lease, Service, Endpoints, EndpointSlice, Namespace, ServiceAccount);
+cached!(DaemonSet, ControllerRevision, Job, Deployment, Replicas, Pod, Node, Lease, Endpoints, EndpointSlice, ServiceAccount);
 
 impl Cached for CaBundle {
     fn read(object: &v1::Object) -> Result<Self, serde_json::Error> {

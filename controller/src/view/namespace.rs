@@ -14,6 +14,9 @@ pub struct Namespace {
     pub spec: NamespaceSpec,
     /// Its phase.
     pub status: NamespaceStatus,
+    /// What is said of it.
+    #[serde(skip)]
+    pub not_implemented: Option<Box<str>>,
 }
 
 /// `core/v1.NamespaceSpec`.

@@ -12,6 +12,9 @@ pub struct Service {
     pub metadata: Meta,
     /// Whom it selects.
     pub spec: ServiceSpec,
+    /// What is said of it.
+    #[serde(skip)]
+    pub not_implemented: Option<Box<str>>,
 }
 
 /// The part of `core/v1.ServiceSpec` that endpoints are made from.
