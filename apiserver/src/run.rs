@@ -91,7 +91,8 @@ async fn open(path: std::path::PathBuf) -> Result<Store, StoreError> {
     opened.await.unwrap_or_else(|panicked| Err(StoreError::Thread(std::io::Error::other(panicked))))
 }
 
-fn routes(api: &Arc<Server>) -> tonic::service::Routes {
+/// The gRPC tongue of a server.
+pub fn routes(api: &Arc<Server>) -> tonic::service::Routes {
     let service = ObjectsServer::new(ObjectService::new(api.clone()));
     tonic::service::Routes::new(service.max_decoding_message_size(MESSAGE_BYTES).max_encoding_message_size(usize::MAX))
 }

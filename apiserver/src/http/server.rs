@@ -7,13 +7,14 @@ use std::time::Duration;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::body::BoxError;
 use super::{Edge, Peer};
 
 /// More connections than this wait to be accepted.
@@ -81,8 +82,6 @@ impl Accept {
     }
 }
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
 /// One connection from its handshake to its end.
 async fn connection(socket: TcpStream, tls: TlsAcceptor, edge: &Arc<Edge>, stop: CancellationToken) -> Result<(), BoxError> {
     socket.set_nodelay(true)?;
@@ -94,7 +93,12 @@ async fn connection(socket: TcpStream, tls: TlsAcceptor, edge: &Arc<Edge>, stop:
     speak(stream, is_http2, edge, &peer, stop).await
 }
 
-async fn speak(stream: TlsStream<TcpStream>, is_http2: bool, edge: &Arc<Edge>, peer: &Arc<Peer>, stop: CancellationToken) -> Result<(), BoxError> {
+/// Answers the requests of one caller on one connection, until either side ends it or `stop`. What carries the bytes does not matter: TLS over TCP,
+/// or a pipe in this process.
+pub async fn speak<S>(stream: S, is_http2: bool, edge: &Arc<Edge>, peer: &Arc<Peer>, stop: CancellationToken) -> Result<(), BoxError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let (edge, peer) = (edge.clone(), peer.clone());
     let service = service_fn(move |request| {
         let (edge, peer) = (edge.clone(), peer.clone());

@@ -95,18 +95,30 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> Result<(), StartError> {
     let address = listeners.first().and_then(|listener| listener.local_addr().ok()).map(|address| reachable(address).to_string());
-    let edge = Edge {
+    let edge = edge(trust, address.unwrap_or_default(), api, grpc, set_log_level, stop.clone())?;
+    server::serve(listeners, Arc::new(tls::server(&trust.serving)?), Arc::new(edge), stop).await;
+    Ok(())
+}
+
+/// What answers, before there is a socket. `address`: `host:port`, as discovery tells it.
+pub fn edge(
+    trust: &Trust,
+    address: String,
+    api: Arc<Server>,
+    grpc: tonic::service::Routes,
+    set_log_level: SetLogLevel,
+    stop: CancellationToken,
+) -> Result<Edge, StartError> {
+    Ok(Edge {
         server: api,
         authenticator: trust.authenticator.clone(),
-        address: address.unwrap_or_default(),
+        address,
         nodes: Nodes::new(tls::client(trust.pki.ca_pem(), &trust.serving)?, tls::to_pods()?),
         grpc,
         metrics: Metrics::default(),
         set_log_level,
-        stop: stop.clone(),
-    };
-    server::serve(listeners, Arc::new(tls::server(&trust.serving)?), Arc::new(edge), stop).await;
-    Ok(())
+        stop,
+    })
 }
 
 /// The address to call for one that is listened on: loopback where it is every address.
