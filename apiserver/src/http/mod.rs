@@ -101,12 +101,13 @@ impl Peer {
 impl Edge {
     /// Answers one request, whichever tongue it is in.
     pub async fn answer(self: Arc<Self>, peer: Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
-        let user = match self.user(&peer, request.headers()) {
-            Ok(user) => user,
-            Err(status) => return refuse(&status, Encoding::Json { pretty: false }),
-        };
         let is_grpc = request.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
-        if is_grpc { self.answer_grpc(user, request).await } else { self.answer_rest(user, request).await }
+        match self.user(&peer, request.headers()) {
+            Ok(user) if is_grpc => self.answer_grpc(user, request).await,
+            Ok(user) => self.answer_rest(user, request).await,
+            Err(status) if is_grpc => tonic::Status::from(status).into_http::<()>().map(|()| Body::Empty),
+            Err(status) => refuse(&status, Encoding::Json { pretty: false }),
+        }
     }
 
     fn user(&self, peer: &Peer, headers: &HeaderMap) -> Result<UserInfo, Status> {
