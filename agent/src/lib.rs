@@ -29,6 +29,7 @@ pub mod source;
 pub mod status;
 pub mod sync;
 pub mod termination;
+pub mod tokens;
 pub mod unsupported;
 pub mod volumes;
 pub mod writer;

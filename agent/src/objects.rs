@@ -3,7 +3,6 @@
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, ServiceSpec};
 use serde::Deserialize;
-use serde_json::json;
 use skiff_client::api::Api;
 use skiff_client::informer::{Cache, Cached};
 use skiff_proto::{resource, v1};
@@ -99,13 +98,6 @@ pub fn of_volumes(pod: &Pod) -> Names {
     names
 }
 
-/// The service account tokens that the volumes of a pod ask for: audience and lifetime in seconds.
-pub fn tokens(pod: &Pod) -> BTreeSet<(String, i64)> {
-    let volumes = pod::spec(pod).volumes.iter().flatten().filter_map(|volume| volume.projected.as_ref());
-    let sources = volumes.flat_map(|projected| projected.sources.iter().flatten()).filter_map(|source| source.service_account_token.as_ref());
-    sources.map(|token| (token.audience.clone().unwrap_or_default(), token.expiration_seconds.unwrap_or(3600))).collect()
-}
-
 /// Reads them all from the API server.
 pub async fn read(api: &dyn Api, namespace: &str, names: &Names) -> Sources {
     let mut sources = Sources::default();
@@ -116,34 +108,6 @@ pub async fn read(api: &dyn Api, namespace: &str, names: &Names) -> Sources {
         sources.secrets.insert(name.clone(), get(api, resource::SECRETS, namespace, name).await);
     }
     sources
-}
-
-/// Asks the API server for tokens of the pod's service account, bound to the pod (`TokenRequest`).
-pub async fn request_tokens(api: &dyn Api, pod: &Pod, sources: &mut Sources) {
-    let id = pod::id(pod);
-    let account = pod::spec(pod).service_account_name.clone().unwrap_or_else(|| "default".to_owned());
-    for (audience, seconds) in tokens(pod) {
-        let audiences: Vec<&String> = Some(&audience).into_iter().filter(|audience| !audience.is_empty()).collect();
-        let body = json!({
-            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
-            "spec": {"audiences": audiences, "expirationSeconds": seconds,
-                "boundObjectRef": {"apiVersion": "v1", "kind": "Pod", "name": id.name, "uid": id.uid}}
-        });
-        let request = v1::CreateRequest {
-            resource: resource::SERVICEACCOUNTS.into(),
-            namespace: id.namespace.clone(),
-            name: account.clone(),
-            subresource: "token".into(),
-            json: body.to_string().into(),
-            ..Default::default()
-        };
-        let answer = api.create(request).await;
-        let token = answer.map_err(|status| status.message).and_then(|object| {
-            let value: serde_json::Value = serde_json::from_slice(&object.json).map_err(|error| error.to_string())?;
-            value["status"]["token"].as_str().map(str::to_owned).ok_or_else(|| "the API server's answer holds no token".to_owned())
-        });
-        sources.tokens.insert((audience, seconds), token);
-    }
 }
 
 async fn get<T: for<'a> Deserialize<'a>>(api: &dyn Api, resource: &str, namespace: &str, name: &str) -> Result<T, Missing> {

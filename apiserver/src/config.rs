@@ -33,13 +33,15 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// How patient the cluster is.
     pub timings: Timings,
+    /// `ServiceAccount` admission: pods need an account, and get its token. `--disable-admission-plugins=ServiceAccount` turns it off.
+    pub service_accounts: bool,
     /// Changes what this process logs; `None`: it stays as it is.
     pub set_log_level: Option<SetLogLevel>,
 }
 
 impl Config {
-    /// Listens on loopback only.
+    /// Listens on loopback only. Pods get no accounts: nobody makes any unless controllers run.
     pub fn new(data_dir: PathBuf, port: u16, timings: Timings) -> Self {
-        Self { data_dir, listen: vec![SocketAddr::from(([127, 0, 0, 1], port))], timings, set_log_level: None }
+        Self { data_dir, listen: vec![SocketAddr::from(([127, 0, 0, 1], port))], timings, service_accounts: false, set_log_level: None }
     }
 }

@@ -212,12 +212,14 @@ pub struct Settings {
     pub authenticator: Option<Arc<Authenticator>>,
     /// `DefaultTolerationSeconds`.
     pub toleration_seconds: i64,
+    /// `ServiceAccount` admission: a pod gets an account, and its token. Off where nobody makes accounts.
+    pub service_accounts: bool,
 }
 
 impl Server {
     /// A server over an open store. Serves the built-in kinds.
     pub fn new(settings: Settings) -> Arc<Self> {
-        let admission = Admission::new(&settings.store, settings.toleration_seconds);
+        let admission = Admission::new(&settings.store, settings.toleration_seconds, settings.service_accounts);
         Arc::new(Self {
             store: settings.store,
             environment: settings.environment,

@@ -67,6 +67,7 @@ pub async fn run(config: Config, ready: Option<oneshot::Sender<SocketAddr>>, sto
         environment: Arc::new(System),
         authenticator: Some(trust.authenticator.clone()),
         toleration_seconds: config.timings.toleration_seconds(),
+        service_accounts: config.service_accounts,
     });
     bootstrap::bootstrap(&api, address.port()).await.map_err(|status| RunError::Bootstrap(Box::new(status)))?;
     trust.write_kubeconfig(&config.data_dir, address)?;

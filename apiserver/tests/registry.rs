@@ -41,7 +41,7 @@ async fn server() -> Arc<Server> {
     let describe = Arc::new(Describer::new(&Resources::builtin()));
     let store = Store::open(Backend::Memory, store::Options::default(), describe).unwrap();
     let environment = Arc::new(Pretended { now: AtomicI64::new(1_767_225_600_000_000), dice: AtomicU64::new(1) });
-    let server = Server::new(Settings { store, environment, authenticator: None, toleration_seconds: 300 });
+    let server = Server::new(Settings { store, environment, authenticator: None, toleration_seconds: 300, service_accounts: false });
     bootstrap(&server, 6443).await.unwrap();
     server
 }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::cluster::files::Files;
-use crate::cluster::services::{AgentArgs, ApiserverArgs, ControllerArgs, SchedulerArgs, parse_node, server_of};
+use crate::cluster::services::{AdmissionPlugin, AgentArgs, ApiserverArgs, ControllerArgs, SchedulerArgs, parse_node, server_of};
 use crate::cluster::spec::{NodeSpec, Runtime, Timings};
 use crate::logging;
 
@@ -115,6 +115,7 @@ pub fn apiserver(files: &Files, args: ApiserverArgs) -> Result<()> {
             Timings::Kubernetes => Patience::Kubernetes,
         };
         let mut config = Config::new(files.dir().to_path_buf(), args.port, timings);
+        config.service_accounts = !args.disable_admission_plugins.contains(&AdmissionPlugin::ServiceAccount);
         config.listen.extend(args.listen.iter().map(|address| SocketAddr::new(*address, args.port)));
         config.set_log_level = Some(Box::new(move |text| log_level(text)));
         let (sender, ready) = tokio::sync::oneshot::channel();

@@ -13,6 +13,7 @@ use crate::probe::prober::Probers;
 use crate::runtime::{ContainerState, ObservedPod, RuntimeError};
 use crate::shared::Shared;
 use crate::status::{self, Failed, Stage};
+use crate::tokens::Tokens;
 use crate::volumes::{self, Places};
 use crate::writer::Writer;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
@@ -36,6 +37,7 @@ pub struct Worker {
     probers: Probers,
     places: Places,
     sandbox: Option<JoinHandle<Result<(), RuntimeError>>>,
+    tokens: Tokens,
     refresh: Option<Timestamp>,
 }
 
@@ -55,6 +57,7 @@ impl Worker {
             writer,
             places: Places::new(),
             sandbox: None,
+            tokens: Tokens::default(),
             refresh: None,
         };
         if let Some(failed) = failed {
@@ -261,10 +264,11 @@ impl Worker {
         Ok(())
     }
 
-    async fn sources(&self) -> Sources {
-        let api = &*self.shared.config.api;
+    async fn sources(&mut self) -> Sources {
+        let shared = self.shared.clone();
+        let api = &*shared.config.api;
         let mut sources = objects::read(api, &pod::id(&self.pod).namespace, &objects::of_volumes(&self.pod)).await;
-        objects::request_tokens(api, &self.pod, &mut sources).await;
+        self.tokens.fill(api, &self.pod, &mut sources, shared.config.clock.now()).await;
         sources
     }
 

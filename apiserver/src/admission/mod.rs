@@ -2,12 +2,13 @@
 //!
 //! A strategy ([`crate::registry::strategy`]) looks at one object; a plugin may look into the store. Order, as in
 //! `pkg/kubeapiserver/options/plugins.go`: [`lifecycle`] (namespaces), [`node`] (a node writes only its own), [`pod`] (priority, default
-//! tolerations, runtime class, taints of a new node), [`storage`] (protection while in use, default class); [`service`] allocates addresses and ports while an object is being written.
+//! tolerations, runtime class, taints of a new node), [`service_account`] (a pod's account, token and secrets), [`storage`] (protection while in use, default class); [`service`] allocates addresses and ports while an object is being written.
 
 pub mod lifecycle;
 pub mod node;
 pub mod pod;
 pub mod service;
+pub mod service_account;
 pub mod storage;
 
 use serde_json::Value;
@@ -21,13 +22,22 @@ pub use service::Claim;
 pub struct Admission {
     /// `DefaultTolerationSeconds`: how long pods stay on a node that is not ready or unreachable.
     pub toleration_seconds: i64,
+    /// Whether `ServiceAccount` is on: see [`service_account`].
+    pub service_accounts: bool,
     services: service::Allocator,
 }
 
 impl Admission {
     /// With the addresses and ports that are in use in the store.
-    pub fn new(store: &Store, toleration_seconds: i64) -> Self {
-        Self { toleration_seconds, services: service::Allocator::of(store) }
+    pub fn new(store: &Store, toleration_seconds: i64, service_accounts: bool) -> Self {
+        Self { toleration_seconds, service_accounts, services: service::Allocator::of(store) }
+    }
+
+    /// Before a creation is looked at: until what other components make for it is there, or too much time has passed.
+    pub async fn wait(&self, call: &Call<'_>, object: &Value) {
+        if self.service_accounts {
+            service_account::wait(call, object).await;
+        }
     }
 
     /// Before a creation is prepared and validated: may refuse it, and fills in.
@@ -35,7 +45,12 @@ impl Admission {
         lifecycle::create(call, object)?;
         node::create(call, object)?;
         match call.resource.storage_key().as_str() {
-            "pods" => pod::create(self, call, object),
+            "pods" => {
+                if self.service_accounts {
+                    service_account::create(call, object)?;
+                }
+                pod::create(self, call, object)
+            }
             "nodes" => {
                 pod::taint_new_node(object);
                 Ok(())
@@ -62,6 +77,9 @@ impl Admission {
         node::update(call, object, old)?;
         if call.resource.storage_key() == "pods" && call.request.info.subresource.is_empty() {
             pod::update(self, object, old);
+        }
+        if self.service_accounts && call.resource.storage_key() == "pods" {
+            service_account::update(call, object)?;
         }
         Ok(())
     }

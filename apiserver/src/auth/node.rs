@@ -51,6 +51,18 @@ fn names(node: &str, asked: &Attributes<'_>, store: &Store) -> bool {
     })
 }
 
+/// Whether a pod's specification names any Secret at all.
+pub fn names_secrets(spec: &Value) -> bool {
+    let named = |value: &Value| !value.is_null();
+    let in_volume = |one: &Value| named(&one["secret"]) || items(&one["projected"]["sources"]).iter().any(|source| named(&source["secret"]));
+    let in_container = |one: &Value| {
+        items(&one["env"]).iter().any(|env| named(&env["valueFrom"]["secretKeyRef"])) || items(&one["envFrom"]).iter().any(|from| named(&from["secretRef"]))
+    };
+    !items(&spec["imagePullSecrets"]).is_empty()
+        || items(&spec["volumes"]).iter().any(in_volume)
+        || ["containers", "initContainers", "ephemeralContainers"].iter().any(|list| items(&spec[list]).iter().any(in_container))
+}
+
 /// Whether a pod's specification names this ConfigMap, Secret, claim or ServiceAccount. See `podutil.VisitPodSecretNames` and friends.
 pub fn references(spec: &Value, resource: &str, name: &str) -> bool {
     match resource {

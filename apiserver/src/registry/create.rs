@@ -48,6 +48,7 @@ impl Call<'_> {
     /// Creates a decoded object; an update that may create comes here too.
     pub async fn create_object(&self, mut object: Value, mut warnings: Vec<String>) -> Result<ApiResponse, Status> {
         let admission = &self.server.admission;
+        admission.wait(self, &object).await;
         admission.mutate_create(self, &mut object, &mut warnings)?;
         let random = self.server.environment.random();
         meta::prepare_for_create(&mut object, &rfc3339(self.now), uuid(random), random as u64);

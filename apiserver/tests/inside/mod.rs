@@ -78,7 +78,7 @@ impl Inside {
         let store = Store::open(Backend::Memory, Options { clock: Arc::new(clock), ..Options::default() }, describe).unwrap();
         let authenticator = Arc::new(Authenticator::new(&keys().ca).unwrap());
         authenticator.believe(Tokens::new(&keys().service_accounts).unwrap(), store.clone());
-        let api = Server::new(Settings { store, environment, authenticator: Some(authenticator.clone()), toleration_seconds: 300 });
+        let api = Server::new(Settings { store, environment, authenticator: Some(authenticator.clone()), toleration_seconds: 300, service_accounts: false });
         bootstrap(&api, 6443).await.unwrap();
         let stop = CancellationToken::new();
         let edge = edge(&keys().trust, ADDRESS.to_owned(), api.clone(), routes(&api), Box::new(|_| Ok(())), stop.clone()).unwrap();

@@ -51,8 +51,9 @@ impl Lab {
     /// Starts the API server's process.
     pub fn start_apiserver(&self) -> Result<u32> {
         let data_dir = self.files.dir().display().to_string();
+        let without_controllers = ["--disable-admission-plugins", "ServiceAccount"];
         let args = ["apiserver", "--port", &self.port.to_string(), "--timings", "fast", "--data-dir", &data_dir];
-        process::start(&self.files, "apiserver", &args.map(str::to_owned))
+        process::start(&self.files, "apiserver", &[&args[..], &without_controllers].concat().into_iter().map(str::to_owned).collect::<Vec<_>>())
     }
 
     /// Ends the API server's process.

@@ -11,7 +11,7 @@ use skiff_proto::v1;
 use super::files::Files;
 use super::services::command_line;
 use super::spec::{ClusterSpec, OWN_PROCESS, Runtime};
-use super::{process, wait};
+use super::{process, up, wait};
 use crate::say::say;
 
 /// An agent has this long to end by itself.
@@ -87,10 +87,14 @@ async fn list(files: &Files, spec: &ClusterSpec) -> Result<()> {
 async fn add(files: &Files, mut spec: ClusterSpec, name: Option<String>) -> Result<()> {
     let name = name.unwrap_or_else(|| spec.next_name());
     let shared = spec.runtime == Runtime::Sim && spec.nodes.len() >= OWN_PROCESS;
+    let had_accounts = spec.gives_accounts();
     let service = spec.add(name.clone(), shared)?.service.clone();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
     Pki::open(files.dir(), now)?.ensure(&Subject::node(&name))?;
     spec.write(&files.spec())?;
+    if spec.gives_accounts() != had_accounts {
+        up::restart_apiserver(files, &spec)?;
+    }
     if shared {
         // The process that hosts it has to be told: it is started anew with one node more.
         process::stop(files, &service, PATIENCE)?;

@@ -16,9 +16,20 @@ pub struct ApiserverArgs {
     /// How long pods tolerate a node that is gone: fast: 0 s, kubernetes: 300 s
     #[arg(long, value_enum, default_value = "kubernetes")]
     pub timings: Timings,
+    /// Leave out an admission plugin of kube-apiserver (comma-separated): ServiceAccount, where nobody makes accounts
+    #[arg(long = "disable-admission-plugins", value_enum, value_delimiter = ',', value_name = "NAME")]
+    pub disable_admission_plugins: Vec<AdmissionPlugin>,
     /// Listen here besides 127.0.0.1 (may be given again)
     #[arg(long = "listen", value_name = "ADDRESS")]
     pub listen: Vec<std::net::IpAddr>,
+}
+
+/// An admission plugin that can be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum AdmissionPlugin {
+    /// Pods get an account and its token.
+    #[value(name = "ServiceAccount")]
+    ServiceAccount,
 }
 
 /// `skiff scheduler`
@@ -71,7 +82,13 @@ pub fn command_line(files: &Files, spec: &ClusterSpec, service: &str) -> Vec<Str
     let server = format!("https://127.0.0.1:{}", spec.port);
     let timings = spec.timings.as_str().to_owned();
     let mut args: Vec<String> = match service {
-        "apiserver" => vec!["apiserver".into(), "--port".into(), spec.port.to_string(), "--timings".into(), timings],
+        "apiserver" => {
+            let mut args: Vec<String> = vec!["apiserver".into(), "--port".into(), spec.port.to_string(), "--timings".into(), timings];
+            if !spec.gives_accounts() {
+                args.extend(["--disable-admission-plugins".into(), "ServiceAccount".into()]);
+            }
+            args
+        }
         "scheduler" => vec!["scheduler".into(), "--server".into(), server],
         "controller" => vec!["controller".into(), "--server".into(), server, "--timings".into(), timings],
         agent => {
@@ -112,6 +129,16 @@ pub fn server_of(files: &Files, flag: Option<String>) -> anyhow::Result<String> 
 mod tests {
     use super::super::spec::Asked;
     use super::*;
+
+    #[test]
+    fn pods_get_accounts_where_there_are_nodes() {
+        let line = |nodes| {
+            let spec = ClusterSpec::of(None, &Asked { nodes: Some(nodes), ..Asked::default() }, "abc").unwrap();
+            command_line(&Files::new(Some("/d".into())), &spec, "apiserver").join(" ")
+        };
+        assert!(line(0).contains("--disable-admission-plugins ServiceAccount"));
+        assert!(!line(1).contains("disable"));
+    }
 
     #[test]
     fn an_agent_is_told_its_nodes() {

@@ -154,6 +154,12 @@ impl ClusterSpec {
         self.nodes.iter().find(|node| node.name == name).with_context(|| format!("there is no node {name}; there are: {}", names()))
     }
 
+    /// Whether pods get service accounts and tokens. A control plane without nodes runs no pod and keeps each as it was written: there
+    /// is nobody who would mount a token.
+    pub fn gives_accounts(&self) -> bool {
+        !self.nodes.is_empty()
+    }
+
     /// The processes of the agents, in order, each once.
     pub fn agent_services(&self) -> Vec<String> {
         let mut services: Vec<String> = Vec::new();

@@ -53,6 +53,9 @@ pub async fn up(files: &Files, args: &UpArgs) -> Result<()> {
     std::fs::create_dir_all(files.dir()).with_context(|| files.dir().display().to_string())?;
     spec.write(&files.spec())?;
     make_credentials(files, &spec)?;
+    if old.as_ref().is_some_and(|old| old.gives_accounts() != spec.gives_accounts()) {
+        restart_apiserver(files, &spec)?;
+    }
     start_dead(files, &spec)?;
 
     let bar = wait::progress("starting the API server");
@@ -117,6 +120,16 @@ fn make_credentials(files: &Files, spec: &ClusterSpec) -> Result<()> {
         pki.ensure(&Subject::node(&node.name))?;
     }
     write_kubeconfig(files.dir(), &format!("https://127.0.0.1:{}", spec.port), pki.ca_pem(), &admin)?;
+    Ok(())
+}
+
+/// The first node changes what the API server is told: it is started anew. Everybody connects again by itself.
+pub fn restart_apiserver(files: &Files, spec: &ClusterSpec) -> Result<()> {
+    if process::running(files, "apiserver").is_none() {
+        return Ok(());
+    }
+    process::stop(files, "apiserver", Duration::from_secs(10))?;
+    process::start(files, "apiserver", &command_line(files, spec, "apiserver"))?;
     Ok(())
 }
 
