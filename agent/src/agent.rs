@@ -129,8 +129,10 @@ impl Agent {
     async fn hear(&mut self, event: RuntimeEvent) {
         match event {
             RuntimeEvent::Pod(uid) => {
-                if let Some(handle) = self.workers.get(&uid) {
-                    handle.inbox.look();
+                match self.workers.get(&uid) {
+                    Some(handle) => handle.inbox.look(),
+                    // What Docker was still making when we gave up on it, and has made now.
+                    None => self.remove_orphans().await,
                 }
             }
             RuntimeEvent::Down(message) => self.health.runtime(Some(message)),

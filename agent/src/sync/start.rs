@@ -1,6 +1,7 @@
 //! Starting a container: image, configuration, create, start, postStart hook; each step's failure has its own reason and its own
 //! events, worded as kubelet words them (`startContainer`, `image_manager.go`).
 
+use super::inbox::Inbox;
 use super::memory::{Delay, Memory, Waiting};
 use super::spec::{self, Parts};
 use super::stop;
@@ -61,22 +62,35 @@ impl Start<'_> {
 }
 
 /// See the module. `sandbox_ready` is awaited between creating and starting.
+///
+/// Whoever deletes a pod waits neither for its image nor for its hook: news in `inbox` that it must go ends both. What the runtime was asked
+/// to make is awaited: given up halfway it would be made all the same, and nobody would know of it.
 pub async fn start(
     shared: &Shared,
     start: &Start<'_>,
     memory: &mut Memory,
     sandbox_ready: impl Future<Output = Result<(), RuntimeError>>,
+    inbox: &Inbox,
 ) -> Result<(), StartError> {
-    let image = image(shared, start, memory).await?;
+    let image = tokio::select! {
+        image = image(shared, start, memory) => image?,
+        () = inbox.told_to_go() => return Ok(()),
+    };
     let spec = configure(shared, start, &image).await.map_err(|message| start.failed(shared, "CreateContainerConfigError", message))?;
     let runtime = &shared.config.runtime;
     let created = runtime.create_container(start.sandbox, &spec).await;
     let id = created.map_err(|error| start.failed(shared, "CreateContainerError", error.to_string()))?;
     sandbox_ready.await.map_err(StartError::Sandbox)?;
+    if inbox.is_told_to_go() {
+        return Ok(());
+    }
     start.tell(shared, Type::Normal, "Created", "Container created");
     runtime.start_container(&id).await.map_err(|error| start.failed(shared, "RunContainerError", error.to_string()))?;
     start.tell(shared, Type::Normal, "Started", "Container started");
-    post_start(shared, start, &id).await
+    tokio::select! {
+        hooked = post_start(shared, start, &id) => hooked,
+        () = inbox.told_to_go() => Ok(()),
+    }
 }
 
 /// What stopped a start.

@@ -381,12 +381,7 @@ impl Worker {
                 Some(handle) => joined(handle).await,
             }
         };
-        let result = tokio::select! {
-            result = start::start(&shared, &start, &mut self.memory, ready) => result,
-            // Whoever deletes a pod does not wait for its image, nor for its hook.
-            () = inbox.told_to_go() => return Ok(()),
-        };
-        match result {
+        match start::start(&shared, &start, &mut self.memory, ready, &inbox).await {
             Ok(()) => {
                 self.memory.waiting.remove(name);
                 self.memory.retry.remove(name);
