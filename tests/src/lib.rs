@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc)] // a test stops at the first surprise
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -59,6 +60,8 @@ impl Said {
 pub struct Cluster {
     dir: PathBuf,
     port: u16,
+    /// `$DOCKER_HOST` of everything that is run for it; none: the machine's own Docker.
+    docker_host: Option<String>,
 }
 
 impl Cluster {
@@ -67,7 +70,14 @@ impl Cluster {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("skiff-e2e-{}-{number}", std::process::id()));
-        Self { dir, port: free_port() }
+        Self { dir, port: free_port(), docker_host: None }
+    }
+
+    /// The same, for a cluster that uses another Docker than the machine's.
+    pub fn prepare_with_docker(host: &str) -> Self {
+        let mut cluster = Self::prepare();
+        cluster.docker_host = Some(host.to_owned());
+        cluster
     }
 
     /// A cluster with these further flags of `up`.
@@ -97,8 +107,23 @@ impl Cluster {
 
     /// Runs `skiff` on this cluster.
     pub fn skiff(&self, args: &[&str]) -> Said {
-        let output = Command::new(skiff()).args(args).env("SKIFF_DATA_DIR", &self.dir).env("HOME", &self.dir).stdin(Stdio::null()).output();
-        Said::of(output.unwrap_or_else(|error| panic!("{}: {error}: build it first: cargo build -p skiff", skiff().display())))
+        self.skiff_with(args, "")
+    }
+
+    /// Runs `skiff` with something on its standard input.
+    pub fn skiff_with(&self, args: &[&str], stdin: &str) -> Said {
+        let mut command = Command::new(skiff());
+        command.args(args).env("SKIFF_DATA_DIR", &self.dir).env("HOME", &self.dir).env_remove("KUBECONFIG").envs(self.docker_env());
+        run(&mut command, stdin)
+    }
+
+    fn docker_env(&self) -> impl Iterator<Item = (&'static str, &String)> {
+        self.docker_host.iter().map(|host| ("DOCKER_HOST", host))
+    }
+
+    /// Runs `docker` on the Docker that this cluster uses.
+    pub fn docker(&self, args: &[&str]) -> Said {
+        run(Command::new("docker").args(args).envs(self.docker_env()), "")
     }
 
     /// Runs `kubectl` on this cluster.
@@ -108,10 +133,7 @@ impl Cluster {
 
     /// Runs `kubectl` with something on its standard input.
     pub fn kubectl_with(&self, args: &[&str], stdin: &str) -> Said {
-        let mut child = self.kubectl_command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("kubectl");
-        // kubectl may end before it has read everything; what it says then is what counts.
-        std::io::Write::write_all(&mut child.stdin.take().unwrap(), stdin.as_bytes()).ok();
-        Said::of(child.wait_with_output().unwrap())
+        run(&mut self.kubectl_command(args), stdin)
     }
 
     /// A `kubectl` to be started by the test itself.
@@ -135,25 +157,77 @@ impl Cluster {
         std::fs::read_to_string(self.dir.join("run").join(format!("{service}.pid"))).unwrap().trim().to_owned()
     }
 
+    /// Sends a service a signal (`-STOP`, `-9`).
+    pub fn signal(&self, service: &str, signal: &str) {
+        let status = Command::new("kill").args([signal, &self.pid(service)]).status().unwrap();
+        assert!(status.success(), "{service} was not running");
+    }
+
     /// `kill -9` of a service; returns when it is dead.
     pub fn kill(&self, service: &str) {
         let pid = self.pid(service);
-        let status = Command::new("kill").args(["-9", &pid]).status().unwrap();
-        assert!(status.success(), "{service} was not running");
+        self.signal(service, "-9");
         let alive = || std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
         eventually(Duration::from_secs(10), || if alive() { Err(format!("{service} lives")) } else { Ok(()) });
     }
 
+    /// The CPU time that a service has used, in hundredths of a second (the kernel's unit, `/proc/<pid>/stat`).
+    pub fn cpu_ticks(&self, service: &str) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid(service))).unwrap();
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    }
+
+    /// An object or a list as the server has it.
+    pub fn json(&self, what: &str) -> serde_json::Value {
+        let mut args: Vec<&str> = vec!["get"];
+        args.extend(what.split(' '));
+        args.extend(["-o", "json"]);
+        serde_json::from_str(&self.kubectl(&args).ok()).unwrap()
+    }
+
     /// Names of this cluster's containers whose labels match `filter` (`label=…`), running or not.
     pub fn containers(&self, filter: &str) -> Vec<String> {
+        self.docker_ps("{{.Names}}", filter)
+    }
+
+    /// A line of `docker ps -a` in this form for each of this cluster's containers.
+    pub fn docker_ps(&self, format: &str, filter: &str) -> Vec<String> {
         let spec = std::fs::read_to_string(self.dir.join("cluster.json")).unwrap();
         let spec: serde_json::Value = serde_json::from_str(&spec).unwrap();
         let cluster = format!("label=skiff.dev/cluster={}", spec["id"].as_str().unwrap());
-        let mut args = vec!["ps", "-a", "--format", "{{.Names}}", "--filter", &cluster];
+        let mut args = vec!["ps", "-a", "--no-trunc", "--format", format, "--filter", &cluster];
         if !filter.is_empty() {
             args.extend(["--filter", filter]);
         }
-        docker(&args).ok().lines().map(str::to_owned).collect()
+        self.docker(&args).ok().lines().map(str::to_owned).collect()
+    }
+
+    /// Whether the pods of the API and the containers of Docker are the same: each pod that is bound and not over runs in one sandbox and has
+    /// each of its containers once, on its own node, and nothing runs or lies about that belongs to no pod. An error says what differs.
+    pub fn pods_are_containers(&self) -> Result<(), String> {
+        let mut wanted: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for pod in self.json("pods -A")["items"].as_array().unwrap() {
+            let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+            if !matches!(text(&pod["status"]["phase"]).as_str(), "Running" | "Pending") || pod["spec"]["nodeName"].is_null() {
+                continue;
+            }
+            let mut names = vec!["POD".to_owned()];
+            names.extend(pod["spec"]["containers"].as_array().unwrap().iter().map(|container| text(&container["name"])));
+            names.sort();
+            wanted.insert(format!("{} on {}", text(&pod["metadata"]["uid"]), text(&pod["spec"]["nodeName"])), names);
+        }
+        let mut running: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let format = r#"{{.Label "io.kubernetes.pod.uid"}} on {{.Label "skiff.dev/node"}}/{{.Label "io.kubernetes.container.name"}}/{{.State}}"#;
+        for line in self.docker_ps(format, "") {
+            let [pod, container, state] = line.split('/').collect::<Vec<_>>()[..] else { return Err(line) };
+            let names = running.entry(pod.to_owned()).or_default();
+            if state == "running" {
+                names.push(container.to_owned());
+            }
+        }
+        running.values_mut().for_each(|names| names.sort());
+        if running == wanted { Ok(()) } else { Err(format!("pods have {wanted:#?}, Docker has {running:#?}")) }
     }
 }
 
@@ -174,9 +248,13 @@ impl Drop for Cluster {
     }
 }
 
-/// Runs `docker`.
-pub fn docker(args: &[&str]) -> Said {
-    Said::of(Command::new("docker").args(args).stdin(Stdio::null()).output().expect("docker"))
+/// Runs a command to its end.
+pub fn run(command: &mut Command, stdin: &str) -> Said {
+    let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = spawned.unwrap_or_else(|error| panic!("{command:?}: {error} (of skiff itself: build it first, cargo build -p skiff)"));
+    // It may end before it has read everything; what it says then is what counts.
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), stdin.as_bytes()).ok();
+    Said::of(child.wait_with_output().unwrap())
 }
 
 /// Waits until `holds` answers `Ok`; panics with its last answer after `limit`. Limits are long: they end a hang, they measure nothing.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use skiff_tests::{Cluster, docker, equal, eventually, repository};
+use skiff_tests::{Cluster, equal, eventually, repository};
 
 const SOON: Duration = Duration::from_secs(90);
 
@@ -47,12 +47,12 @@ fn a_killed_container_is_restarted_and_a_lost_sandbox_rebuilt() {
     let labelled = format!("label=io.kubernetes.pod.name={pod}");
     let containers = cluster.containers(&labelled);
     let container = containers.iter().find(|name| name.starts_with("k8s_web_")).unwrap();
-    docker(&["kill", container]).ok();
+    cluster.docker(&["kill", container]).ok();
     eventually(SOON, || equal(cluster.get(&format!("pod {pod}"), "{.status.containerStatuses[0].restartCount}"), "1"));
     eventually(SOON, || equal(cluster.get(&format!("pod {pod}"), "{.status.containerStatuses[0].ready}"), "true"));
 
     let sandbox = cluster.containers(&labelled).into_iter().find(|name| name.starts_with("k8s_POD_")).unwrap();
-    docker(&["rm", "-f", &sandbox]).ok();
+    cluster.docker(&["rm", "-f", &sandbox]).ok();
     eventually(SOON, || equal(cluster.get(&format!("pod {pod}"), "{.status.containerStatuses[0].restartCount}"), "2"));
     eventually(SOON, || equal(cluster.get(&format!("pod {pod}"), "{.status.containerStatuses[0].ready}"), "true"));
 }
@@ -66,10 +66,64 @@ fn everything_killed_at_once_converges_again() {
     cluster.start(&[]).ok();
     cluster.kubectl(&["scale", "deployment", "web", "--replicas=4"]).ok();
     eventually(SOON, || equal(cluster.get("deployment web", "{.status.readyReplicas} {.status.replicas}"), "4 4"));
-    // No container without a pod, no pod without its container: 4 pods of a sandbox and a container each.
-    eventually(SOON, || match cluster.containers("") {
-        eight if eight.len() == 8 => Ok(()),
-        other => Err(format!("{other:?}")),
-    });
+    eventually(SOON, || cluster.pods_are_containers());
     assert_eq!(cluster.get("pods -l app=web", "{.items[*].metadata.name}").split(' ').count(), 4);
+}
+
+/// What a node has room for is what the pods are: one counted twice would leave another Pending, one forgotten would let too many in.
+#[test]
+fn each_process_killed_in_its_turn_converges_again() {
+    let cluster = web(&["--nodes", "2", "--node-capacity", "cpu=2,memory=2Gi,pods=4"]);
+    let whole = |replicas: &str| {
+        eventually(SOON, || {
+            equal(cluster.get("deployment web", "{.status.replicas} {.status.readyReplicas}"), &format!("{replicas} {replicas}"))?;
+            equal(cluster.get("pods", "{.items[*].metadata.name}").split(' ').count().to_string(), replicas)?;
+            cluster.pods_are_containers()
+        });
+    };
+    whole("6");
+
+    cluster.kill("scheduler");
+    cluster.kubectl(&["scale", "deployment", "web", "--replicas=8"]).ok();
+    eventually(SOON, || equal(cluster.get("pods --field-selector spec.nodeName=", "{.items[*].status.phase}"), "Pending Pending"));
+    cluster.start(&[]).ok();
+    whole("8");
+
+    cluster.kill("controller");
+    let gone = cluster.get("pods", "{.items[0].metadata.name}");
+    cluster.kubectl(&["delete", "pod", &gone]).ok();
+    assert_eq!(cluster.get("pods", "{.items[*].metadata.name}").split(' ').count(), 7, "nobody replaces it");
+    cluster.start(&[]).ok();
+    whole("8");
+
+    let started = || cluster.docker_ps("{{.ID}}", "label=skiff.dev/node=node-1");
+    let before = started();
+    cluster.kill("agent-node-1");
+    cluster.start(&[]).ok();
+    whole("8");
+    assert_eq!(started(), before, "a new agent takes over the containers that run");
+
+    // Meanwhile one pod is deleted, and a container of another dies.
+    cluster.kill("agent-node-2");
+    let names = cluster.get("pods --field-selector spec.nodeName=node-2", "{.items[*].metadata.name}");
+    let names: Vec<&str> = names.split(' ').collect();
+    cluster.kubectl(&["delete", "pod", "--wait=false", names[0]]).ok();
+    let containers = cluster.containers(&format!("label=io.kubernetes.pod.name={}", names[1]));
+    cluster.docker(&["kill", containers.iter().find(|name| name.starts_with("k8s_web_")).unwrap()]).ok();
+    cluster.start(&[]).ok();
+    whole("8");
+}
+
+/// A pod may be told to go at any moment of its start, and what Docker is doing for it just then is finished all the same.
+#[test]
+fn pods_deleted_while_they_start_leave_nothing() {
+    let cluster = Cluster::up(&["--nodes", "2"]);
+    let web = repository().join("examples/web.yaml");
+    for round in 0..8 {
+        cluster.kubectl(&["apply", "-f", web.to_str().unwrap()]).ok();
+        std::thread::sleep(Duration::from_millis(100 * round));
+        cluster.kubectl(&["delete", "-f", web.to_str().unwrap(), "--wait=false"]).ok();
+    }
+    eventually(SOON, || equal(cluster.get("pods", "{.items[*].metadata.name}"), ""));
+    eventually(SOON, || if cluster.containers("").is_empty() { Ok(()) } else { Err(cluster.containers("").join(" ")) });
 }

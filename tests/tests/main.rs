@@ -7,3 +7,4 @@ mod bad_input;
 mod faults;
 mod first_steps;
 mod heals;
+mod silence;
