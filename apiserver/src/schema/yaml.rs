@@ -25,20 +25,35 @@ pub(super) struct Converted {
     pub(super) duplicates: Option<String>,
 }
 
+/// Reads the first document as it stands; besides it `yaml: unmarshal errors: …` for keys that come twice. The error is a sentence.
+pub fn read(body: &[u8]) -> Result<(Value, Option<String>), String> {
+    let converted = to_json(body)?;
+    let value = serde_json::from_slice(&converted.json).map_err(|wrong| wrong.to_string())?;
+    Ok((value, converted.duplicates))
+}
+
 /// Reads the first document; the error is a sentence.
 pub(super) fn to_json(body: &[u8]) -> Result<Converted, String> {
     let text = std::str::from_utf8(body).map_err(|_| "yaml: invalid leading UTF-8 octet".to_owned())?;
     let mut reader = Reader::default();
-    Parser::new_from_str(text.trim_start_matches('\u{feff}')).load(&mut reader, false).map_err(|wrong| {
-        let line = wrong.marker().line();
-        format!("yaml: line {line}: {}", wrong.info())
-    })?;
+    Parser::new_from_str(text.trim_start_matches('\u{feff}')).load(&mut reader, false).map_err(|wrong| told(wrong.marker().line(), wrong.info()))?;
     if let Some(fault) = reader.fault {
         return Err(fault);
     }
     let json = serde_json::to_vec(&reader.document).map_err(|wrong| wrong.to_string())?;
     let duplicates = (!reader.duplicates.is_empty()).then(|| format!("yaml: unmarshal errors:\n{}", reader.duplicates.join("\n")));
     Ok(Converted { json, duplicates })
+}
+
+/// A syntax error as Go's parser tells it: without what it was doing, and in grammar (not in tokens) with the line before.
+fn told(line: usize, info: &str) -> String {
+    let problem = info.split_once(", ").filter(|_| info.starts_with("while ")).map_or(info, |(_, problem)| problem);
+    let missing = if problem.starts_with("expected ") { "did not find " } else { "" };
+    let grammar = ["a flow ", "a block ", "a node"].iter().any(|what| info.strip_prefix("while parsing ").is_some_and(|rest| rest.starts_with(what)));
+    match line.saturating_sub(usize::from(grammar)) {
+        0 => format!("yaml: {missing}{problem}"),
+        line => format!("yaml: line {line}: {missing}{problem}"),
+    }
 }
 
 /// A collection that is being read.

@@ -69,6 +69,8 @@ fn refuses_what_is_no_yaml() {
     for text in ["a: b: c", "a: [", "<<: 5", "\t- x: [}"] {
         assert!(to_json(text.as_bytes()).unwrap_err().starts_with("yaml: "), "{text}");
     }
+    // as Go's parser says it
+    assert_eq!(to_json(b"not: [yaml").unwrap_err(), "yaml: line 1: did not find expected ',' or ']'");
     assert_eq!(to_json(b"a: -.inf").unwrap_err(), "json: unsupported value: -Inf");
     let bomb = format!(
         "a: &a [x,x,x,x,x,x,x,x,x,x]\n{}",
