@@ -288,6 +288,8 @@ impl Call<'_> {
         let Some(verbs) = verbs else { return Err(failure::no_such_resource()) };
         let everywhere = matches!(info.verb, Verb::List | Verb::Watch) && info.subresource.is_empty();
         let placed = everywhere || !self.resource.namespaced || !info.namespace.is_empty();
+        // only what has a name can be replaced or patched
+        let placed = placed && (!matches!(info.verb, Verb::Update | Verb::Patch) || !info.name.is_empty());
         if placed && verbs.iter().any(|have| have == verb) { Ok(()) } else { Err(failure::method_not_allowed()) }
     }
 
