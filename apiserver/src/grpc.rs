@@ -46,7 +46,7 @@ impl ObjectService {
             name: target.name.to_owned(),
             rest: String::new(),
         };
-        let user_agent = user.name.clone();
+        let user_agent = component(&user.name).to_owned();
         let content_type = "application/json".to_owned();
         Ok(ApiRequest { user, info, options: Options { answer_object: true, ..Options::default() }, content_type, user_agent, body: Bytes::new() })
     }
@@ -64,6 +64,15 @@ struct Target<'a> {
     namespace: &'a str,
     name: &'a str,
     subresource: &'a str,
+}
+
+/// What a component would call itself in `User-Agent`, where its field manager is read from: `kube-scheduler`, `kubelet`.
+fn component(user: &str) -> &str {
+    match user.strip_prefix("system:") {
+        Some(node) if node.starts_with("node:") => "kubelet",
+        Some(name) => name,
+        None => user,
+    }
 }
 
 /// The caller, as authentication has put it into the request.

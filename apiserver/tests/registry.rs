@@ -367,3 +367,100 @@ async fn an_eviction_spends_the_budget() {
     let refused = ask(&server, Verb::Create, "v1/pods", "default/b/eviction", "", evict("b")).await.unwrap_err();
     assert_eq!((refused.code, refused.reason.as_str()), (429, "TooManyRequests"));
 }
+
+/// A server-side apply.
+async fn apply(server: &Server, resource: &str, at: &str, query: &str, body: Value) -> Result<Value, Status> {
+    let mut request = request(UserInfo::admin(), Verb::Patch, resource, at, query, &body);
+    request.content_type = "application/apply-patch+yaml".to_owned();
+    Ok(value(server.handle(request).await?))
+}
+
+/// Who wrote: manager, operation, version, subresource and fields of each entry.
+fn writers(object: &Value) -> Vec<(String, String)> {
+    let entries = object["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+    entries
+        .iter()
+        .map(|one| {
+            let who = ["manager", "operation", "apiVersion", "subresource"].map(|key| text(&one[key])).join(" ");
+            (who.trim_end().to_owned(), one["fieldsV1"].to_string())
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn every_write_notes_who_wrote_what() {
+    let server = server().await;
+    let made = ask(&server, Verb::Create, "v1/pods", "default", "fieldManager=maker", pod("p", "")).await.unwrap();
+    let [(who, fields)] = &writers(&made)[..] else { panic!("{made}") };
+    assert_eq!(who, "maker Update v1");
+    assert!(fields.contains(r#"k:{\"name\":\"c\"}"#) && !fields.contains("f:status") && !fields.contains("f:name\":{},\"f:namespace"), "{fields}");
+    let status = json!({"status": {"phase": "Running"}, "spec": {"activeDeadlineSeconds": 5}});
+    let running = ask(&server, Verb::Patch, "v1/pods", "default/p/status", "", status.clone()).await.unwrap();
+    assert!(writers(&running).contains(&("test Update v1 status".to_owned(), r#"{"f:status":{"f:phase":{}}}"#.to_owned())), "{running}");
+    // nothing changed, nothing written
+    let again = ask(&server, Verb::Patch, "v1/pods", "default/p/status", "fieldManager=other", status).await.unwrap();
+    assert_eq!(again, running);
+    // kinds without a word about status, and components by their name
+    let service = ObjectService::new(server.clone());
+    let json = Bytes::from(json!({"metadata": {"name": "l"}, "spec": {"holderIdentity": "me"}}).to_string());
+    let create = v1::CreateRequest { resource: "leases.coordination.k8s.io".into(), namespace: "default".into(), json, ..Default::default() };
+    let mut asked = tonic::Request::new(create);
+    asked.extensions_mut().insert(UserInfo { name: "system:kube-scheduler".to_owned(), ..UserInfo::admin() });
+    let lease: Value = serde_json::from_slice(&service.create(asked).await.unwrap().into_inner().json).unwrap();
+    assert_eq!(writers(&lease), [("kube-scheduler Update coordination.k8s.io/v1".to_owned(), r#"{"f:spec":{"f:holderIdentity":{}}}"#.to_owned())]);
+}
+
+#[tokio::test]
+async fn an_apply_creates_merges_and_takes_away() {
+    let server = server().await;
+    let wanted = |data: Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data});
+    let dry = apply(&server, "v1/configmaps", "default/a", "fieldManager=one&dryRun=All", wanted(json!({"k": "1"}))).await.unwrap();
+    assert_eq!(dry["data"], json!({"k": "1"}));
+    let made = apply(&server, "v1/configmaps", "default/a", "fieldManager=one", wanted(json!({"k": "1", "l": "1"}))).await.unwrap();
+    assert_eq!(apply(&server, "v1/configmaps", "default/a", "fieldManager=one", wanted(json!({"k": "1", "l": "1"}))).await.unwrap(), made);
+    let refused = apply(&server, "v1/configmaps", "default/a", "fieldManager=two", wanted(json!({"k": "2"}))).await.unwrap_err();
+    assert_eq!((refused.code, refused.message.as_str()), (409, "Apply failed with 1 conflict: conflict with \"one\": .data.k"));
+    let less = apply(&server, "v1/configmaps", "default/a", "fieldManager=one", wanted(json!({"l": "1"}))).await.unwrap();
+    assert_eq!(less["data"], json!({"l": "1"}));
+    let nameless = apply(&server, "v1/configmaps", "default/a", "", wanted(json!({}))).await.unwrap_err();
+    assert_eq!((nameless.code, nameless.details.unwrap().causes[0].field.as_str()), (422, "fieldManager"));
+    let absent =
+        apply(&server, "v1/pods", "default/none/status", "fieldManager=one", json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "none"}})).await;
+    assert_eq!(absent.unwrap_err().code, 404);
+}
+
+#[tokio::test]
+async fn owners_are_known_in_every_version_of_a_kind() {
+    let server = server().await;
+    let (one, two) = ("autoscaling/v1/horizontalpodautoscalers", "autoscaling/v2/horizontalpodautoscalers");
+    let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"});
+    let scaler = |version: &str, most: u32| json!({"apiVersion": version, "kind": "HorizontalPodAutoscaler", "metadata": {"name": "h"}, "spec": {"scaleTargetRef": target, "maxReplicas": most}});
+    let mut first = scaler("autoscaling/v1", 3);
+    first["spec"]["targetCPUUtilizationPercentage"] = json!(50);
+    apply(&server, one, "default/h", "fieldManager=a", first).await.unwrap();
+    let seen = ask(&server, Verb::Patch, two, "default/h", "fieldManager=b", json!({"spec": {"maxReplicas": 9}})).await.unwrap();
+    let a = writers(&seen).into_iter().find(|(who, _)| who == "a Apply autoscaling/v1").unwrap().1;
+    assert!(a.contains("f:targetCPUUtilizationPercentage") && !a.contains("f:maxReplicas"), "{a}");
+    let refused = apply(&server, two, "default/h", "fieldManager=a", scaler("autoscaling/v2", 3)).await.unwrap_err();
+    assert_eq!(refused.message, "Apply failed with 1 conflict: conflict with \"b\" using autoscaling/v2: .spec.maxReplicas");
+    let forced = apply(&server, two, "default/h", "fieldManager=a&force=true", scaler("autoscaling/v2", 3)).await.unwrap();
+    assert_eq!((&forced["spec"]["maxReplicas"], &writers(&forced)[0].0), (&json!(3), &"a Apply autoscaling/v2".to_owned()));
+}
+
+#[tokio::test]
+async fn replicas_set_through_scale_are_owned_by_who_set_them() {
+    let server = server().await;
+    let wanted = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "r"}, "spec": {
+        "replicas": 1, "selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}}});
+    apply(&server, "apps/v1/replicasets", "default/r", "fieldManager=one", wanted.clone()).await.unwrap();
+    let scale = |replicas: u32| json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "r"}, "spec": {"replicas": replicas}});
+    let refused = apply(&server, "apps/v1/replicasets", "default/r/scale", "fieldManager=two", scale(4)).await.unwrap_err();
+    assert_eq!(refused.message, "Apply failed with 1 conflict: conflict with \"one\": .spec.replicas");
+    apply(&server, "apps/v1/replicasets", "default/r/scale", "fieldManager=two&force=true", scale(4)).await.unwrap();
+    let scaled = ask(&server, Verb::Get, "apps/v1/replicasets", "default/r", "", Value::Null).await.unwrap();
+    assert_eq!(scaled["spec"]["replicas"], 4);
+    assert!(writers(&scaled).contains(&("two Apply apps/v1 scale".to_owned(), r#"{"f:spec":{"f:replicas":{}}}"#.to_owned())), "{scaled}");
+    let refused = apply(&server, "apps/v1/replicasets", "default/r", "fieldManager=one", wanted).await.unwrap_err();
+    assert_eq!(refused.message, "Apply failed with 1 conflict: conflict with \"two\" with subresource \"scale\": .spec.replicas");
+}

@@ -1,4 +1,4 @@
-//! The ways to patch an object, as pure functions of JSON values: [`json`], [`merge`], [`strategic`] (server-side apply comes later).
+//! The ways to patch an object, as pure functions of JSON values: [`json`], [`merge`], [`strategic`], and server-side [`apply`].
 //!
 //! [`patch`] is the whole of it: a body and the stored object in, the canonical object out, with Kubernetes' sentences for what
 //! goes wrong (`apiserver/pkg/endpoints/handlers/patch.go`). The modules below it are the single steps.
@@ -9,6 +9,7 @@ use skiff_proto::status::{Details, Status};
 use crate::error::{FieldError, failure};
 use crate::schema::{FieldValidation, Gvk, canonicalize, print, read_any, syntax, types};
 
+pub mod apply;
 pub mod json;
 pub mod merge;
 mod restore;

@@ -46,7 +46,13 @@ impl Call<'_> {
     }
 
     /// Creates a decoded object; an update that may create comes here too.
-    pub async fn create_object(&self, mut object: Value, mut warnings: Vec<String>) -> Result<ApiResponse, Status> {
+    pub async fn create_object(&self, mut object: Value, warnings: Vec<String>) -> Result<ApiResponse, Status> {
+        self.note_created(&mut object);
+        self.create_managed(object, warnings).await
+    }
+
+    /// Creates an object whose `metadata.managedFields` says already who makes it.
+    pub async fn create_managed(&self, mut object: Value, mut warnings: Vec<String>) -> Result<ApiResponse, Status> {
         let admission = &self.server.admission;
         admission.wait(self, &object).await;
         admission.mutate_create(self, &mut object, &mut warnings)?;

@@ -1,8 +1,9 @@
 //! The generic registry: one implementation of every verb, and what each kind adds to it.
 //!
 //! Start with [`resource`] (what is served) and [`strategy`] (what a kind adds), then follow a verb: [`read`], [`watch`], [`create`],
-//! [`update`], [`patch`], [`delete`]. [`subresource`] and [`virtuals`] are the special ones.
+//! [`update`], [`patch`], [`apply`], [`delete`]. [`managed`] notes who wrote what. [`subresource`] and [`virtuals`] are the special ones.
 
+pub mod apply;
 pub mod bind;
 pub mod body;
 pub mod call;
@@ -12,6 +13,7 @@ pub mod convert;
 pub mod create;
 pub mod delete;
 pub mod describe;
+pub mod managed;
 pub mod meta;
 pub mod options;
 pub mod patch;

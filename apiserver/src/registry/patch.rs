@@ -44,7 +44,7 @@ impl Call<'_> {
         let format = Format::of(&self.request.content_type)?;
         self.request.options.validate_patch(format == Format::Apply)?;
         match format {
-            Format::Apply => Err(not_served()),
+            Format::Apply => self.apply().await,
             Format::Patch(kind) => self.change(false, |old| self.patched(kind, old)).await,
         }
     }
@@ -56,16 +56,11 @@ impl Call<'_> {
         let mut object = self.to_storage(object);
         self.ensure_namespace(&mut object)?;
         self.check_name(&object)?;
-        Ok(Changed { object, warnings })
+        Ok(Changed { object, warnings, managed: false })
     }
 
     /// `seen` (of kind `gvk`) with the request's patch applied, strictly decoded again.
     pub fn patch_value(&self, kind: PatchKind, seen: &Value, gvk: &Gvk) -> Result<Patched, Status> {
         crate::patch::patch(kind, seen, &self.request.body, gvk, self.request.options.validation())
     }
-}
-
-/// Server-side apply.
-pub fn not_served() -> Status {
-    Status::failure(415, "UnsupportedMediaType", "server-side apply is not served yet: use a merge or strategic merge patch")
 }

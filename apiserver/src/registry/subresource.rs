@@ -8,7 +8,7 @@ use skiff_proto::status::{Cause, Details, Status};
 use super::call::Call;
 use super::clock::rfc3339;
 use super::options::Options;
-use super::patch::{Format, not_served};
+use super::patch::Format;
 use super::update::{Changed, MODIFIED, precondition_failed};
 use super::{body, meta};
 use crate::dispatch::{Answer, ApiResponse, Item};
@@ -19,6 +19,14 @@ use crate::schema::Gvk;
 use crate::store::{CommitError, Expect, Key, Op, Write};
 
 const TRIES: usize = 64;
+
+/// A new Scale.
+struct Scaled {
+    scale: Value,
+    warnings: Vec<String>,
+    /// Its `metadata.managedFields` says already who made it.
+    managed: bool,
+}
 
 fn scale_gvk() -> Gvk {
     Gvk::parse("autoscaling/v1", "Scale")
@@ -37,33 +45,51 @@ impl Call<'_> {
         self.request.options.validate_write("UpdateOptions")?;
         let given = self.decode_as(&scale_gvk())?;
         self.check_name(&given.object)?;
-        self.change_scale(|_| Ok((given.object.clone(), given.warnings.clone()))).await
+        self.change_scale(|_| Ok(Scaled { scale: given.object.clone(), warnings: given.warnings.clone(), managed: false })).await
     }
 
     /// `PATCH …/scale`
     pub async fn patch_scale(&self) -> Result<ApiResponse, Status> {
         let format = Format::of(&self.request.content_type)?;
         self.request.options.validate_patch(format == Format::Apply)?;
-        let Format::Patch(kind) = format else { return Err(not_served()) };
-        self.change_scale(|scale| {
-            let patched = self.patch_value(kind, scale, &scale_gvk())?;
-            self.check_name(&patched.object)?;
-            Ok((patched.object, patched.warnings))
-        })
-        .await
+        match format {
+            Format::Apply => {
+                let (wanted, warnings) = self.read_applied()?;
+                let gvk = scale_gvk();
+                self.change_scale(|scale| {
+                    let object = self.apply_as(&gvk, Some(scale), &wanted)?;
+                    self.check_name(&object)?;
+                    Ok(Scaled { scale: object, warnings: warnings.clone(), managed: true })
+                })
+                .await
+            }
+            Format::Patch(kind) => {
+                self.change_scale(|scale| {
+                    let patched = self.patch_value(kind, scale, &scale_gvk())?;
+                    self.check_name(&patched.object)?;
+                    Ok(Scaled { scale: patched.object, warnings: patched.warnings, managed: false })
+                })
+                .await
+            }
+        }
     }
 
-    async fn change_scale(&self, make: impl Fn(&Value) -> Result<(Value, Vec<String>), Status>) -> Result<ApiResponse, Status> {
+    async fn change_scale(&self, make: impl Fn(&Value) -> Result<Scaled, Status>) -> Result<ApiResponse, Status> {
         let response = self
             .change(true, |old| {
-                let (scale, warnings) = make(&scale_of(old))?;
+                let live = self.managed_scale(scale_of(old), old);
+                let Scaled { mut scale, warnings, managed } = make(&live)?;
+                if !managed {
+                    self.note_scaled(&scale_gvk(), &mut scale, &live);
+                }
                 validate_scale(&scale)?;
                 let mut object = old.clone();
                 object["spec"]["replicas"] = Value::from(int(&scale["spec"]["replicas"]));
                 for key in ["resourceVersion", "uid"] {
                     meta::of(&mut object).insert(key.to_owned(), scale["metadata"][key].clone());
                 }
-                Ok(Changed { object, warnings })
+                self.managed_by_scale(&mut object, &scale);
+                Ok(Changed { object, warnings, managed: true })
             })
             .await?;
         let Answer::Object { item, .. } = &response.answer else {

@@ -24,6 +24,8 @@ pub struct Changed {
     pub object: Value,
     /// Warnings of decoding it.
     pub warnings: Vec<String>,
+    /// `metadata.managedFields` says already who made it.
+    pub managed: bool,
 }
 
 impl Call<'_> {
@@ -37,7 +39,7 @@ impl Call<'_> {
         if self.find(self.name()).is_none() && may_create {
             return self.create_object(given.object, given.warnings).await;
         }
-        self.change(true, |_| Ok(Changed { object: given.object.clone(), warnings: given.warnings.clone() })).await
+        self.change(true, |_| Ok(Changed { object: given.object.clone(), warnings: given.warnings.clone(), managed: false })).await
     }
 
     /// The name in a body must be that of the path.
@@ -59,7 +61,10 @@ impl Call<'_> {
         for _ in 0..TRIES {
             let existing = self.find(self.name()).ok_or_else(|| self.not_found())?;
             let old: Value = serde_json::from_slice(&existing.json).map_err(|why| failure::internal(&format!("the stored object: {why}")))?;
-            let Changed { mut object, mut warnings } = make(&old)?;
+            let Changed { mut object, mut warnings, managed } = make(&old)?;
+            if !managed {
+                self.note_updated(&mut object, &old);
+            }
             if uid_is_precondition {
                 self.check_uid(&object, &old)?;
             }
@@ -163,7 +168,7 @@ impl Call<'_> {
 
     /// Writes a changed object: nothing if nothing changed; a deletion if it was the last finalizer that went.
     async fn write_change(&self, object: Value, old: &Value, existing: &Arc<Version>) -> Result<Item, CommitError> {
-        if object == *old {
+        if object == *old || super::managed::only_times_differ(&object, old) {
             return Ok(self.item(existing));
         }
         if self.request.options.is_dry_run() {
@@ -209,5 +214,5 @@ pub fn precondition_failed(key: &str, what: &str, wanted: &str, have: &str) -> S
 fn only_renewed(object: &Value, old: &Value) -> bool {
     let mut new = object.clone();
     new["spec"]["renewTime"] = old["spec"]["renewTime"].clone();
-    new == *old
+    new == *old || super::managed::only_times_differ(&new, old)
 }

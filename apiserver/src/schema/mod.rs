@@ -21,6 +21,7 @@ mod yaml;
 pub use decode::{ContentType, canonicalize, decode, decode_options, unconvertible};
 pub use json::read_any;
 pub use types::{Field, Kind, Shape, Type, TypeId, Types, Unset, Wire, types};
+pub use yaml::read as read_yaml;
 
 /// Group, version and kind of an object. `group` is empty for core.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
