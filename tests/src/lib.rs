@@ -248,6 +248,11 @@ impl Drop for Cluster {
     }
 }
 
+/// Says why a test cannot be done here, even where what tests print is kept back.
+pub fn skip(what: &str, why: &str) {
+    std::io::Write::write_all(&mut std::io::stderr(), format!("skipped: {what}: {why}\n").as_bytes()).unwrap();
+}
+
 /// Runs a command to its end.
 pub fn run(command: &mut Command, stdin: &str) -> Said {
     let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();

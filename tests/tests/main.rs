@@ -4,7 +4,11 @@
 
 mod arrows;
 mod bad_input;
+mod docker_restart;
 mod faults;
 mod first_steps;
+mod full_disk;
 mod heals;
+mod side_by_side;
 mod silence;
+mod without_kubectl;
