@@ -61,6 +61,8 @@ pub struct Timings {
     pub retry: Duration,
     /// Between two reads of the ConfigMaps and Secrets that are mounted.
     pub volume_refresh: Duration,
+    /// Between two measurements of what a limited pod takes of the disk: `evictionMonitoringPeriod`.
+    pub storage_check: Duration,
 }
 
 impl Timings {
@@ -74,6 +76,7 @@ impl Timings {
         pull: (Duration::from_secs(10), Duration::from_secs(300)),
         retry: Duration::from_secs(10),
         volume_refresh: Duration::from_secs(60),
+        storage_check: Duration::from_secs(10),
     };
 
     /// For a laptop: failures are seen, and recovered from, in seconds.
@@ -84,6 +87,7 @@ impl Timings {
         pull: (Duration::from_secs(4), Duration::from_secs(60)),
         retry: Duration::from_secs(2),
         volume_refresh: Duration::from_secs(10),
+        storage_check: Duration::from_secs(2),
         ..Self::KUBERNETES
     };
 }

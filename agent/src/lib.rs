@@ -13,6 +13,7 @@ pub mod config;
 pub mod directory;
 pub mod downward;
 pub mod env;
+pub mod evict;
 pub mod expand;
 pub mod files;
 pub mod hooks;

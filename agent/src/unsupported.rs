@@ -1,5 +1,5 @@
 //! What a pod may ask for that this node cannot do (yet): such a pod stays Pending, and an event names the field. A test walks every
-//! field of PodSpec: it is done, it is not a node's affair, or it is here.
+//! field of PodSpec: it is done, it is not a node's affair, or it is here. What is done only in part is told while the pod runs.
 
 use crate::pod;
 use k8s_openapi::api::core::v1::{Container, Pod, Volume};
@@ -36,6 +36,22 @@ pub fn fields(pod: &Pod) -> Vec<String> {
         }
     }
     found
+}
+
+/// Sentences that name what is done only in part; the pod runs.
+pub fn partly(pod: &Pod) -> Vec<String> {
+    let of_pod = pod::spec(pod).resources.as_ref();
+    let sidecars = pod::init_containers(pod).iter().filter(|container| pod::is_sidecar(container));
+    let running: Vec<&Container> = pod::regular_containers(pod).iter().chain(sidecars).collect();
+    let limited = ["cpu", "memory"].into_iter().filter(|name| running.len() > 1 && pod::limit(of_pod, name).is_some());
+    let bounded_otherwise = |name: &str| {
+        let each: Option<i128> = running.iter().map(|container| Some(pod::limit(container.resources.as_ref(), name)?.nanos())).sum();
+        each.zip(pod::limit(of_pod, name)).is_some_and(|(sum, limit)| sum <= limit.nanos())
+    };
+    limited
+        .filter(|name| !bounded_otherwise(name))
+        .map(|name| format!("this node does not implement spec.resources.limits.{name} for a pod as a whole yet: each container without a limit of its own is held to it, but not all of them together"))
+        .collect()
 }
 
 fn unsupported_volume(volume: &Volume) -> Option<&'static str> {
@@ -153,7 +169,7 @@ mod tests {
         ("priorityClassName", "API server"),
         ("readinessGates", "status/conditions"),
         ("resourceClaims", "refused"),
-        ("resources", "pod::requests"),
+        ("resources", "scheduler, sync/spec; in part: told"),
         ("restartPolicy", "sync/plan"),
         ("runtimeClassName", "refused"),
         ("schedulerName", "scheduler"),
@@ -179,6 +195,24 @@ mod tests {
             let field = line.trim().split(':').next().unwrap();
             let flat = field.replace('_', "");
             assert!(POD_SPEC.iter().any(|(known, _)| known.to_lowercase() == flat), "PodSpec.{field} is nobody's");
+        }
+    }
+
+    #[test]
+    fn what_is_done_in_part_is_named() {
+        let one = json!({"name": "a"});
+        let held = |cpu: &str| json!({"name": "b", "resources": {"limits": {"cpu": cpu}}});
+        let cases = [
+            (json!({"containers": [one, one]}), 0),
+            (json!({"containers": [one], "resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}), 0),
+            (json!({"containers": [one, one], "resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}), 2),
+            (json!({"containers": [one], "initContainers": [{"name": "s", "restartPolicy": "Always"}], "resources": {"limits": {"cpu": "1"}}}), 1),
+            (json!({"containers": [held("500m"), held("500m")], "resources": {"limits": {"cpu": "1"}}}), 0),
+            (json!({"containers": [held("500m"), held("600m")], "resources": {"limits": {"cpu": "1"}}}), 1),
+        ];
+        for (spec, expected) in cases {
+            let pod: Pod = serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": spec})).unwrap();
+            assert_eq!(partly(&pod).len(), expected, "{spec}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! The node itself: its Node object and its Lease (`kubelet_node_status.go`, `nodelease`). [`status`] makes what is written; this file
 //! writes it.
 
+pub mod pressure;
 pub mod status;
 
 use crate::config::Config;
@@ -98,8 +99,12 @@ async fn register(config: &Config, facts: &status::Facts, health: &Health) {
     }
 }
 
+fn trouble(config: &Config, health: &Health) -> status::Trouble {
+    status::Trouble { runtime: health.trouble(), pressure: pressure::Free::read(&config.data_dir).pressure() }
+}
+
 async fn try_register(config: &Config, facts: &status::Facts, health: &Health) -> Result<(), Status> {
-    let node = status::node(config, facts, health.trouble(), config.clock.now());
+    let node = status::node(config, facts, &trouble(config, health), config.clock.now());
     let request = v1::CreateRequest { resource: resource::NODES.into(), json: node.to_string().into(), ..Default::default() };
     match config.api.create(request).await {
         Ok(object) => {
@@ -156,7 +161,7 @@ async fn keep_status(config: &Config, facts: &status::Facts, health: &Health) {
     loop {
         let now = config.clock.now();
         let images = config.runtime.images().await.unwrap_or_default();
-        let status = status::of(config, facts, &images, health.trouble(), health.node().as_deref(), now);
+        let status = status::of(config, facts, &images, &trouble(config, health), health.node().as_deref(), now);
         let due = crate::clock::between(at, now) >= timings.node_status;
         if due || health.is_given_up() || written.as_ref().is_none_or(|before| status::essence(before) != status::essence(&status)) {
             match merge_status(config, &status).await {

@@ -1,5 +1,6 @@
 //! What a Node object says: capacity, addresses, conditions with kubelet's reasons, and what the machine is. Pure, but for [`Facts::read`].
 
+use super::pressure::Pressure;
 use crate::config::Config;
 use crate::runtime::ListedImage;
 use k8s_openapi::api::core::v1::Node;
@@ -55,7 +56,7 @@ pub fn arch() -> &'static str {
 }
 
 /// The whole object, to be created.
-pub fn node(config: &Config, facts: &Facts, trouble: Option<String>, now: Timestamp) -> Value {
+pub fn node(config: &Config, facts: &Facts, trouble: &Trouble, now: Timestamp) -> Value {
     let mut labels: Map<String, Value> = config.labels.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
     for (key, value) in [
         ("beta.kubernetes.io/arch", arch()),
@@ -75,8 +76,17 @@ pub fn node(config: &Config, facts: &Facts, trouble: Option<String>, now: Timest
     })
 }
 
+/// What is wrong with the node, if anything.
+#[derive(Clone, Debug, Default)]
+pub struct Trouble {
+    /// Why the container runtime cannot be used.
+    pub runtime: Option<String>,
+    /// What the machine is short of.
+    pub pressure: Pressure,
+}
+
 /// The status.
-pub fn of(config: &Config, facts: &Facts, images: &[ListedImage], trouble: Option<String>, old: Option<&Node>, now: Timestamp) -> Value {
+pub fn of(config: &Config, facts: &Facts, images: &[ListedImage], trouble: &Trouble, old: Option<&Node>, now: Timestamp) -> Value {
     let capacity: Map<String, Value> = config.capacity.iter().map(|(name, value)| (name.clone(), json!(value.to_string()))).collect();
     let mut status = json!({
         "capacity": capacity,
@@ -107,14 +117,23 @@ pub fn of(config: &Config, facts: &Facts, images: &[ListedImage], trouble: Optio
 }
 
 /// The conditions, with their transition times kept where nothing changed (`nodestatus/setters.go`).
-fn conditions(trouble: Option<String>, old: Option<&Node>, now: Timestamp) -> Vec<Value> {
-    let ready = match &trouble {
+fn conditions(trouble: &Trouble, old: Option<&Node>, now: Timestamp) -> Vec<Value> {
+    let ready = match &trouble.runtime {
         None => ("Ready", "True", "KubeletReady", "kubelet is posting ready status".to_owned()),
         Some(trouble) => ("Ready", "False", "KubeletNotReady", format!("container runtime is down: {trouble}")),
     };
-    let fine = [
-        ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available".to_owned()),
-        ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure".to_owned()),
+    let memory = match trouble.pressure.memory {
+        false => ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available".to_owned()),
+        true => ("MemoryPressure", "True", "KubeletHasInsufficientMemory", "kubelet has insufficient memory available".to_owned()),
+    };
+    let disk = match trouble.pressure.disk {
+        false => ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure".to_owned()),
+        true => ("DiskPressure", "True", "KubeletHasDiskPressure", "kubelet has disk pressure".to_owned()),
+    };
+    let machine = [
+        memory,
+        disk,
+        // Kubelet knows no least number of process ids unless it is told one.
         ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available".to_owned()),
     ];
     let before = |kind: &str, status: &str| {
@@ -122,7 +141,7 @@ fn conditions(trouble: Option<String>, old: Option<&Node>, now: Timestamp) -> Ve
         let same = conditions.iter().find(|condition| condition.type_ == kind && condition.status == status)?;
         Some(same.last_transition_time.as_ref()?.0)
     };
-    let made = fine.into_iter().chain([ready]).map(|(kind, status, reason, message)| {
+    let made = machine.into_iter().chain([ready]).map(|(kind, status, reason, message)| {
         json!({
             "type": kind, "status": status, "reason": reason, "message": message,
             "lastHeartbeatTime": second(now), "lastTransitionTime": second(before(kind, status).unwrap_or(now)),
@@ -168,14 +187,19 @@ mod tests {
     fn transitions_are_kept_and_trouble_is_told() {
         let early: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let late: Timestamp = "2026-01-01T01:00:00.5Z".parse().unwrap();
-        let old: Node = serde_json::from_value(json!({"status": {"conditions": conditions(None, None, early)}})).unwrap();
-        let now = conditions(None, Some(&old), late);
+        let old: Node = serde_json::from_value(json!({"status": {"conditions": conditions(&Trouble::default(), None, early)}})).unwrap();
+        let now = conditions(&Trouble::default(), Some(&old), late);
         assert_eq!(now[3]["lastTransitionTime"], "2026-01-01T00:00:00Z");
         assert_eq!(now[3]["lastHeartbeatTime"], "2026-01-01T01:00:00Z");
-        let down = conditions(Some("gone".into()), Some(&old), late);
+        let down = conditions(&Trouble { runtime: Some("gone".into()), ..Trouble::default() }, Some(&old), late);
         assert_eq!(down[3]["message"], "container runtime is down: gone");
         assert_eq!((&down[3]["status"], &down[3]["lastTransitionTime"]), (&json!("False"), &json!("2026-01-01T01:00:00Z")));
-        assert_eq!(essence(&json!({"conditions": now})), essence(&json!({"conditions": conditions(None, None, early)})));
+        assert_eq!(essence(&json!({"conditions": now})), essence(&json!({"conditions": conditions(&Trouble::default(), None, early)})));
+        let short = conditions(&Trouble { pressure: Pressure { memory: true, disk: true }, ..Trouble::default() }, Some(&old), late);
+        for (condition, reason) in [(&short[0], "KubeletHasInsufficientMemory"), (&short[1], "KubeletHasDiskPressure")] {
+            assert_eq!((&condition["status"], &condition["reason"]), (&json!("True"), &json!(reason)));
+            assert_eq!(condition["lastTransitionTime"], "2026-01-01T01:00:00Z");
+        }
         assert_eq!(micro_time(late), "2026-01-01T01:00:00.500000Z");
     }
 }

@@ -84,6 +84,8 @@ pub trait Runtime: Send + Sync + 'static {
     async fn dial(&self, sandbox: &str, port: u16) -> Result<Box<dyn Connection>, RuntimeError>;
     /// What the containers of this node use now.
     async fn stats(&self) -> Result<Vec<ContainerUsage>, RuntimeError>;
+    /// What each container of a pod takes of the node's disk, in bytes, by its name: what it wrote into its own layer, and its log.
+    async fn disk_usage(&self, uid: &str) -> Result<BTreeMap<String, u64>, RuntimeError>;
 }
 
 /// A byte stream in both directions.

@@ -299,6 +299,10 @@ impl Runtime for Sim {
         Err(RuntimeError::Unsupported("runtime sim has no network: nothing listens".into()))
     }
 
+    async fn disk_usage(&self, _uid: &str) -> Result<BTreeMap<String, u64>, RuntimeError> {
+        Ok(BTreeMap::new()) // what is pretended writes nothing
+    }
+
     async fn stats(&self) -> Result<Vec<ContainerUsage>, RuntimeError> {
         let state = self.inner.state();
         let usage = |pod: &ObservedPod, container: &ObservedContainer| ContainerUsage {

@@ -105,6 +105,9 @@ impl Runtime for Fake {
         });
         Ok(Box::new(near))
     }
+    async fn disk_usage(&self, _: &str) -> Result<std::collections::BTreeMap<String, u64>, RuntimeError> {
+        unreachable!("nobody asks the server for it")
+    }
     async fn stats(&self) -> Result<Vec<ContainerUsage>, RuntimeError> {
         Ok(vec![ContainerUsage {
             pod: PodId { uid: "u".into(), namespace: "ns".into(), name: "p".into() },

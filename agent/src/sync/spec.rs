@@ -178,7 +178,10 @@ fn verify_non_root(pod: &Pod, container: &Container, uid: Option<i64>, image_use
 /// CPU as shares and quota, memory as a limit, and the OOM score (`cm/helpers_linux.go`, `qos/policy.go`).
 pub fn resources(pod: &Pod, container: &Container, memory_capacity: i64) -> ResourceSpec {
     let resources = container.resources.as_ref();
-    let (cpu, cpu_limit) = (pod::request(resources, "cpu"), pod::limit(resources, "cpu"));
+    // A container without a limit of its own is bounded by the pod's: `getCPULimit`, `getMemoryLimit`.
+    let of_pod = pod::spec(pod).resources.as_ref();
+    let limit = |name: &str| pod::limit(resources, name).filter(|limit| !limit.is_zero()).or_else(|| pod::limit(of_pod, name));
+    let (cpu, cpu_limit) = (pod::request(resources, "cpu"), limit("cpu"));
     let millis = cpu.or(cpu_limit).map_or(0, |cpu| cpu.millis());
     let quota = cpu_limit.map_or(0, |limit| limit.millis()).saturating_mul(100);
     let memory = pod::request(resources, "memory").map_or(0, |memory| memory.units());
@@ -191,7 +194,7 @@ pub fn resources(pod: &Pod, container: &Container, memory_capacity: i64) -> Reso
         cpu_shares: (millis.saturating_mul(1024) / 1000).clamp(2, 262_144),
         cpu_quota: if quota == 0 { 0 } else { quota.max(1000) },
         cpu_period: if quota == 0 { 0 } else { 100_000 },
-        memory_limit: pod::limit(resources, "memory").map_or(0, |limit| limit.units()),
+        memory_limit: limit("memory").map_or(0, |limit| limit.units()),
         oom_score_adj: oom,
     }
 }
@@ -281,6 +284,17 @@ mod tests {
             let spec = made(json!({}), json!({"resources": resources}), "").unwrap().resources;
             assert_eq!((spec.cpu_shares, spec.cpu_quota, spec.memory_limit, spec.oom_score_adj), (shares, quota, memory, oom), "{resources}");
         }
+    }
+
+    #[test]
+    fn a_container_without_a_limit_has_the_pods() {
+        let pod = || json!({"resources": {"limits": {"cpu": "1", "memory": "64Mi"}}});
+        let of = |resources: Value| {
+            let spec = made(pod(), json!({"resources": resources}), "").unwrap().resources;
+            (spec.cpu_shares, spec.cpu_quota, spec.memory_limit)
+        };
+        assert_eq!(of(json!({})), (1024, 100_000, 64 << 20));
+        assert_eq!(of(json!({"limits": {"memory": "16Mi"}, "requests": {"cpu": "100m"}})), (102, 100_000, 16 << 20));
     }
 
     #[test]

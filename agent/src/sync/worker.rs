@@ -1,5 +1,7 @@
 //! The task of one pod: look, plan, tell, act, wait; one thing at a time. Everything else only leaves news in its [`Inbox`].
 
+mod storage;
+
 use super::inbox::{Inbox, Taken};
 use super::memory::Delay;
 use super::plan::{self, Action, End, FailedProbe, Plan, View, plan};
@@ -39,6 +41,7 @@ pub struct Worker {
     sandbox: Option<JoinHandle<Result<(), RuntimeError>>>,
     tokens: Tokens,
     refresh: Option<Timestamp>,
+    weigh: Option<Timestamp>,
 }
 
 impl Worker {
@@ -59,6 +62,7 @@ impl Worker {
             sandbox: None,
             tokens: Tokens::default(),
             refresh: None,
+            weigh: None,
         };
         if let Some(failed) = failed {
             worker.end = Some(End { grace: Duration::ZERO, failed: Some(failed), deleted: false, gone: false });
@@ -83,9 +87,10 @@ impl Worker {
                 continue;
             }
             if plan.actions.is_empty() {
-                let wake = [plan.wake, self.refresh].into_iter().flatten().min();
+                let wake = [plan.wake, self.refresh, self.weigh].into_iter().flatten().min();
                 self.wait(wake).await;
                 self.refresh_volumes().await;
+                self.weigh_storage().await;
                 continue;
             }
             for action in plan.actions {
@@ -285,6 +290,10 @@ impl Worker {
             Ok(places) => {
                 self.places = places;
                 self.memory.mounted = true;
+                self.begin_to_weigh();
+                for message in crate::unsupported::partly(&self.pod) {
+                    self.shared.tell(&self.pod, Type::Warning, "NotImplemented", message);
+                }
                 self.memory.retry_pod = None;
                 let changing = pod::spec(&self.pod).volumes.iter().flatten();
                 let changing = changing

@@ -19,6 +19,7 @@ pub mod reference;
 mod stats;
 mod streams;
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -375,6 +376,11 @@ impl Runtime for DockerRuntime {
         let stream = dial::dial(pid, address, port).await;
         let stream = stream.map_err(|fault| RuntimeError::Failed(format!("failed to connect to localhost:{port} inside the pod: {}", dial::told(&fault))))?;
         Ok(Box::new(stream))
+    }
+
+    async fn disk_usage(&self, uid: &str) -> Result<BTreeMap<String, u64>, RuntimeError> {
+        let containers = self.pod(uid).await?.map(|pod| pod.containers).unwrap_or_default();
+        Ok(stats::disk(&self.docker, containers.into_iter().map(|container| (container.id, container.name)).collect()).await)
     }
 
     async fn stats(&self) -> Result<Vec<ContainerUsage>, RuntimeError> {

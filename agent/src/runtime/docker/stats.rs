@@ -1,8 +1,10 @@
 //! What containers use now: one reading each, without Docker's second of waiting for a difference.
 
+use std::collections::BTreeMap;
+
 use bollard::Docker;
 use bollard::models::ContainerStatsResponse;
-use bollard::query_parameters::StatsOptions;
+use bollard::query_parameters::{InspectContainerOptions, StatsOptions};
 use futures::{StreamExt, stream};
 
 use super::super::{ContainerUsage, PodId};
@@ -21,6 +23,21 @@ pub async fn read(docker: &Docker, running: Vec<(String, PodId, String)>) -> Vec
         }
     });
     usages.buffer_unordered(AT_ONCE).filter_map(|usage| async { usage }).collect().await
+}
+
+/// What these containers (id, name) take of the disk, by name: their writable layers and their logs, those of earlier runs too. One that is gone counts nothing.
+pub async fn disk(docker: &Docker, containers: Vec<(String, String)>) -> BTreeMap<String, u64> {
+    let sizes = stream::iter(containers).map(|(id, name)| async move {
+        let seen = docker.inspect_container(&id, Some(InspectContainerOptions { size: true })).await.ok()?;
+        let layer = seen.size_rw.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0);
+        let log = seen.log_path.filter(|path| !path.is_empty()).map_or(0, |path| crate::evict::disk_usage(std::path::Path::new(&path)));
+        Some((name, layer + log))
+    });
+    let sizes: Vec<Option<(String, u64)>> = sizes.buffer_unordered(AT_ONCE).collect().await;
+    sizes.into_iter().flatten().fold(BTreeMap::new(), |mut sums, (name, bytes)| {
+        *sums.entry(name).or_insert(0) += bytes;
+        sums
+    })
 }
 
 /// CPU time, and the working set as kubelet counts it: usage without the inactive file pages.
