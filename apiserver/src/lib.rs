@@ -3,6 +3,7 @@
 //! Follow a request: [`http`] or [`grpc`] → [`dispatch`] → [`registry`] (with [`schema`], [`patch`], [`kinds`], [`admission`]) → [`store`].
 
 pub mod admission;
+pub mod advertise;
 pub mod auth;
 pub mod bootstrap;
 pub mod config;

@@ -10,7 +10,6 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::token::Tokens;
-use crate::bootstrap;
 use crate::config::Config;
 use crate::dispatch::{Server, Settings};
 use crate::grpc::ObjectService;
@@ -19,6 +18,7 @@ use crate::registry::Resources;
 use crate::registry::clock::System;
 use crate::registry::describe::Describer;
 use crate::store::{Backend, Body, CommitError, Expect, Op, Options, Store, StoreError, Write};
+use crate::{advertise, bootstrap};
 
 /// How often old changes are forgotten.
 const COMPACT_EVERY: Duration = Duration::from_secs(30);
@@ -57,6 +57,7 @@ pub async fn run(config: Config, ready: Option<oneshot::Sender<SocketAddr>>, sto
     let listeners = start::bind(&config.listen).await?;
     let address = listeners.first().and_then(|listener| listener.local_addr().ok()).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
     let addresses: Vec<IpAddr> = config.listen.iter().map(SocketAddr::ip).collect();
+    let listening: Vec<SocketAddr> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
     let trust = Trust::open(&config.data_dir, &addresses)?;
     let path = config.data_dir.join("store");
     let store = open(path.clone()).await.map_err(|source| RunError::Store { path: path.display().to_string(), source })?;
@@ -69,9 +70,11 @@ pub async fn run(config: Config, ready: Option<oneshot::Sender<SocketAddr>>, sto
         toleration_seconds: config.timings.toleration_seconds(),
         service_accounts: config.service_accounts,
     });
-    bootstrap::bootstrap(&api, address.port()).await.map_err(|status| RunError::Bootstrap(Box::new(status)))?;
+    let failed = |status| RunError::Bootstrap(Box::new(status));
+    bootstrap::bootstrap(&api, address.port()).await.map_err(failed)?;
+    advertise::advertise(&api, &listening).await.map_err(failed)?;
     trust.write_kubeconfig(&config.data_dir, address)?;
-    let keeper = tokio::spawn(keep(api.clone(), address.port(), stop.clone()));
+    let keeper = tokio::spawn(keep(api.clone(), listening, stop.clone()));
     if let Some(ready) = ready {
         // Whoever asked may have stopped waiting: it can still read the address where it serves.
         let _ = ready.send(address);
@@ -99,7 +102,7 @@ pub fn routes(api: &Arc<Server>) -> tonic::service::Routes {
 }
 
 /// Forgets old changes and old events, and makes the system's objects again where somebody removed them, for as long as the server runs.
-async fn keep(api: Arc<Server>, port: u16, stop: CancellationToken) {
+async fn keep(api: Arc<Server>, listening: Vec<SocketAddr>, stop: CancellationToken) {
     let store = &api.store;
     let mut compact = tokio::time::interval(COMPACT_EVERY);
     let mut expire = tokio::time::interval(EXPIRE_EVERY);
@@ -109,16 +112,19 @@ async fn keep(api: Arc<Server>, port: u16, stop: CancellationToken) {
             () = stop.cancelled() => return,
             _ = compact.tick() => store.compact(SystemTime::now()),
             _ = expire.tick() => expire_events(store, crate::http::now()).await,
-            _ = repair.tick() => repair_system(&api, port).await,
+            _ = repair.tick() => repair_system(&api, &listening).await,
         }
     }
 }
 
-async fn repair_system(api: &Server, port: u16) {
+async fn repair_system(api: &Server, listening: &[SocketAddr]) {
+    if let Err(status) = advertise::advertise(api, listening).await {
+        tracing::warn!(%status, "the endpoints of the kubernetes Service are not as they should be");
+    }
     if api.store.find("services", "default", "kubernetes").is_some() {
         return;
     }
-    if let Err(status) = bootstrap::bootstrap(api, port).await {
+    if let Err(status) = bootstrap::bootstrap(api, listening.first().map_or(0, SocketAddr::port)).await {
         tracing::warn!(%status, "the system's objects are not all there");
     }
 }

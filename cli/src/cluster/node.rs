@@ -87,14 +87,15 @@ async fn list(files: &Files, spec: &ClusterSpec) -> Result<()> {
 async fn add(files: &Files, mut spec: ClusterSpec, name: Option<String>) -> Result<()> {
     let name = name.unwrap_or_else(|| spec.next_name());
     let shared = spec.runtime == Runtime::Sim && spec.nodes.len() >= OWN_PROCESS;
-    let had_accounts = spec.gives_accounts();
+    let before = spec.clone();
     let service = spec.add(name.clone(), shared)?.service.clone();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
     Pki::open(files.dir(), now)?.ensure(&Subject::node(&name))?;
-    spec.write(&files.spec())?;
-    if spec.gives_accounts() != had_accounts {
+    if spec.gives_accounts() != before.gives_accounts() {
+        up::find_bridge(files, Some(&before), &mut spec).await?;
         up::restart_apiserver(files, &spec)?;
     }
+    spec.write(&files.spec())?;
     if shared {
         // The process that hosts it has to be told: it is started anew with one node more.
         process::stop(files, &service, PATIENCE)?;

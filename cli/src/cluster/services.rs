@@ -87,6 +87,9 @@ pub fn command_line(files: &Files, spec: &ClusterSpec, service: &str) -> Vec<Str
             if !spec.gives_accounts() {
                 args.extend(["--disable-admission-plugins".into(), "ServiceAccount".into()]);
             }
+            if let Some(bridge) = spec.bridge {
+                args.extend(["--listen".into(), bridge.to_string()]);
+            }
             args
         }
         "scheduler" => vec!["scheduler".into(), "--server".into(), server],
@@ -138,6 +141,15 @@ mod tests {
         };
         assert!(line(0).contains("--disable-admission-plugins ServiceAccount"));
         assert!(!line(1).contains("disable"));
+    }
+
+    #[test]
+    fn the_api_server_listens_on_the_bridge() {
+        let mut spec = ClusterSpec::of(None, &Asked::default(), "abc").unwrap();
+        let line = |spec: &ClusterSpec| command_line(&Files::new(Some("/d".into())), spec, "apiserver").join(" ");
+        assert!(!line(&spec).contains("--listen"));
+        spec.bridge = Some(std::net::Ipv4Addr::new(10, 9, 0, 1));
+        assert!(line(&spec).contains("--listen 10.9.0.1"));
     }
 
     #[test]

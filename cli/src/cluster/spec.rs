@@ -75,6 +75,9 @@ pub struct ClusterSpec {
     /// `cpu=2,memory=2Gi,pods=110`; empty: what the machine has.
     #[serde(default)]
     pub node_capacity: String,
+    /// The machine's own address on the cluster's bridge, where pods find the API server; none: it listens on loopback only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bridge: Option<std::net::Ipv4Addr>,
     /// The nodes, in the order they were made.
     pub nodes: Vec<NodeSpec>,
 }
@@ -104,6 +107,7 @@ impl ClusterSpec {
             runtime: Runtime::Docker,
             timings: Timings::Fast,
             node_capacity: String::new(),
+            bridge: None,
             nodes: Vec::new(),
         });
         if let Some(runtime) = asked.runtime {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use skiff_agent::runtime::docker;
 use skiff_apiserver::pki::{Pki, Subject, write_kubeconfig};
 
 use super::files::Files;
@@ -45,11 +46,12 @@ pub async fn up(files: &Files, args: &UpArgs) -> Result<()> {
         Asked { nodes: args.nodes.map(usize::from), port: args.port, runtime: args.runtime, timings: args.timings, node_capacity: args.node_capacity.clone() };
     let old = ClusterSpec::read(&files.spec())?;
     let new_id = uuid::Uuid::new_v4().simple().to_string()[..8].to_owned();
-    let spec = ClusterSpec::of(old.clone(), &asked, &new_id)?;
+    let mut spec = ClusterSpec::of(old.clone(), &asked, &new_id)?;
     check(files, old.as_ref(), &spec)?;
     if spec.runtime == Runtime::Docker {
-        skiff_agent::runtime::docker::clean::reachable().await.map_err(|why| anyhow::anyhow!("{}", no_docker(&why.to_string())))?;
+        docker::clean::reachable().await.map_err(|why| anyhow::anyhow!("{}", no_docker(&why.to_string())))?;
     }
+    find_bridge(files, old.as_ref(), &mut spec).await?;
     std::fs::create_dir_all(files.dir()).with_context(|| files.dir().display().to_string())?;
     spec.write(&files.spec())?;
     make_credentials(files, &spec)?;
@@ -70,6 +72,22 @@ pub async fn up(files: &Files, args: &UpArgs) -> Result<()> {
 
     let merged = if files.is_default() && !args.no_kubeconfig { Some(kubeconfig::merge(&files.kubeconfig())?) } else { None };
     print_next(files, &spec, merged, begin.elapsed());
+    Ok(())
+}
+
+/// Makes the cluster's bridge before the API server starts, so that it can listen there too: pods reach no loopback but their own.
+pub async fn find_bridge(files: &Files, old: Option<&ClusterSpec>, spec: &mut ClusterSpec) -> Result<()> {
+    let starts = process::running(files, "apiserver").is_none() || old.is_some_and(|old| old.gives_accounts() != spec.gives_accounts());
+    if !starts {
+        return Ok(());
+    }
+    spec.bridge = None;
+    if spec.runtime == Runtime::Docker && !spec.nodes.is_empty() {
+        let docker = docker::connect().await.context("Docker")?;
+        let bridge = docker::network::ensure_bridge(&docker, &spec.id).await.context("the cluster's network")?;
+        // Where Docker is on another machine the address is not ours to listen on.
+        spec.bridge = Some(bridge.gateway()).filter(|address| TcpListener::bind((*address, 0)).is_ok());
+    }
     Ok(())
 }
 
