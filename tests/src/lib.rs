@@ -143,6 +143,22 @@ impl Cluster {
         command
     }
 
+    /// A request as the administrator, with nothing between the test and the server: the code and the body of the answer.
+    pub fn http(&self, method: &str, path: &str, content_type: &str, body: &str) -> (u16, serde_json::Value) {
+        let pki = self.dir.join("pki");
+        let mut curl = Command::new("curl");
+        curl.args(["-s", "-w", "\n%{http_code}", "-X", method, "-H", &format!("Content-Type: {content_type}"), "-H", "Expect:"]);
+        for (flag, file) in [("--cacert", "ca.crt"), ("--cert", "admin.crt"), ("--key", "admin.key")] {
+            curl.arg(flag).arg(pki.join(file));
+        }
+        if !body.is_empty() {
+            curl.args(["--data-binary", "@-"]);
+        }
+        let said = run(curl.arg(format!("https://127.0.0.1:{}{path}", self.port)), body);
+        let (text, code) = said.out.rsplit_once('\n').unwrap_or_else(|| panic!("{said:?}"));
+        (code.parse().unwrap(), serde_json::from_str(text).unwrap_or_else(|_| text.into()))
+    }
+
     /// A value by JSONPath, empty where there is none.
     pub fn get(&self, what: &str, path: &str) -> String {
         let mut args: Vec<&str> = vec!["get"];

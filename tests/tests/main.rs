@@ -9,6 +9,7 @@ mod faults;
 mod first_steps;
 mod full_disk;
 mod heals;
+mod other_clients;
 mod side_by_side;
 mod silence;
 mod without_kubectl;
