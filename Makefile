@@ -31,6 +31,7 @@ check:
 
 unit: tools
 	scripts/cargo.sh test --workspace --exclude skiff-tests
+	scripts/cargo.sh test -p skiff-tests --test one_process
 
 e2e: tools
 	scripts/cargo.sh build -p skiff

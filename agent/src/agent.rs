@@ -42,7 +42,7 @@ pub enum Error {
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Error> {
     std::fs::create_dir_all(config.data_dir.join("pods"))?;
     let source = EventSource { component: "kubelet".into(), host: config.node_name.clone(), style: Style::Core };
-    let recorder = Recorder::new(config.api.clone(), source);
+    let recorder = Recorder::new(config.api.clone(), source, config.clock.clone());
     let services = Informer::<ServiceView>::all(config.api.clone(), resource::SERVICES);
     let version = config.runtime.version().await.unwrap_or_default();
     let shared = Arc::new(Shared {

@@ -8,7 +8,6 @@ pub mod addresses;
 pub mod admit;
 pub mod agent;
 pub mod capacity;
-pub mod clock;
 pub mod config;
 pub mod directory;
 pub mod downward;
@@ -36,4 +35,6 @@ pub mod volumes;
 pub mod writer;
 
 pub use agent::{Error, run};
+pub use skiff_client::clock;
+
 pub use config::{Config, Timings};

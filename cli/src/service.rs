@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use skiff_agent::capacity::Capacity;
 use skiff_agent::runtime::docker;
 use skiff_client::api::Api;
+use skiff_client::clock::Clock;
 use skiff_client::grpc::{Credentials, Grpc};
 use skiff_client::health::{self, Probes};
 use tokio::runtime::{Builder, Runtime as Executor};
@@ -37,7 +38,7 @@ pub fn scheduler(files: &Files, args: SchedulerArgs) -> Result<()> {
         let probes = Probes { set_log_level: log_level, ..Probes::none() };
         listen(files, "scheduler", probes, &stop).await?;
         let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().subsec_nanos();
-        skiff_scheduler::run(skiff_scheduler::Config { api, seed: seed.into() }, stop).await;
+        skiff_scheduler::run(skiff_scheduler::Config { api, seed: seed.into(), clock: Clock::system() }, stop).await;
         Ok(())
     })
 }
@@ -156,7 +157,7 @@ pub fn agent(files: &Files, args: AgentArgs) -> Result<()> {
 
 async fn node_config(files: &Files, args: &AgentArgs, node: &NodeSpec, capacity: &Capacity) -> Result<skiff_agent::Config> {
     let data_dir = files.node(&node.name);
-    let clock = skiff_agent::clock::Clock::system();
+    let clock = Clock::system();
     let (runtime, node_ip, pod_cidr): (Arc<dyn skiff_agent::runtime::Runtime>, _, _) = match args.runtime {
         Runtime::Sim => {
             let cluster = args.cluster.bytes().fold(0u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte)) % 200 + 20;

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use skiff_proto::resource::EVENTS;
@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
 use crate::api::Api;
+use crate::clock::Clock;
 
 /// Events that wait to be written; more are dropped (client-go keeps 1000).
 const WAITING: usize = 1000;
@@ -316,9 +317,9 @@ pub struct Recorder {
 
 impl Recorder {
     /// Starts the writing task (it ends when every handle is dropped).
-    pub fn new(api: Arc<dyn Api>, source: Source) -> Self {
+    pub fn new(api: Arc<dyn Api>, source: Source, clock: Clock) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING);
-        tokio::spawn(write(api, Correlator::new(source), receiver));
+        tokio::spawn(write(api, Correlator::new(source), receiver, clock));
         Self { sender }
     }
 
@@ -354,10 +355,9 @@ impl Recorder {
     }
 }
 
-async fn write(api: Arc<dyn Api>, mut correlator: Correlator, mut receiver: mpsc::Receiver<Happening>) {
+async fn write(api: Arc<dyn Api>, mut correlator: Correlator, mut receiver: mpsc::Receiver<Happening>, clock: Clock) {
     while let Some(happening) = receiver.recv().await {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let result = match correlator.observe(happening, now) {
+        let result = match correlator.observe(happening, clock.since_epoch()) {
             Outcome::Drop => continue,
             Outcome::Create(event) => create(&*api, &event).await,
             Outcome::Count { namespace, name, patch, whole } => {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skiff_client::api::Api;
+use skiff_client::clock::Clock;
 
 /// How long the controllers wait before they give something up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,11 +71,13 @@ pub struct Config {
     pub terminated_pod_gc_threshold: usize,
     /// Workers of each controller.
     pub workers: usize,
+    /// What conditions and statuses are stamped with.
+    pub clock: Clock,
 }
 
 impl Config {
     /// Kubernetes' limits, and few workers: the caches are local and the writes short.
     pub fn new(api: Arc<dyn Api>, timings: Timings, root_ca_pem: String) -> Self {
-        Self { api, timings, root_ca_pem, terminated_pod_gc_threshold: 12_500, workers: 5 }
+        Self { api, timings, root_ca_pem, terminated_pod_gc_threshold: 12_500, workers: 5, clock: Clock::system() }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
+use skiff_client::clock::Clock;
 use skiff_client::events::{Recorder, Source, Style};
 use skiff_client::informer::{Change, Informer, Key};
 use skiff_client::queue::Queue;
@@ -107,7 +107,7 @@ impl Informers {
         }
     }
 
-    fn world(&self) -> World {
+    fn world(&self, clock: Clock) -> World {
         World {
             pods: self.pods.cache(),
             nodes: self.nodes.cache(),
@@ -124,7 +124,7 @@ impl Informers {
             namespaces: self.namespaces.cache(),
             accounts: self.accounts.cache(),
             bundles: self.bundles.cache(),
-            ..World::empty(wall_clock)
+            ..World::empty(clock)
         }
     }
 }
@@ -221,25 +221,18 @@ fn add_all(queue: &Queue<Key>, keys: impl IntoIterator<Item = Key>) {
     keys.into_iter().for_each(|key| queue.add(key));
 }
 
-/// The time of day: what conditions and statuses are stamped with.
-fn wall_clock() -> Timestamp {
-    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let nanos = i128::try_from(since_epoch.as_nanos()).unwrap_or(0);
-    Timestamp::from_nanosecond(nanos).unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
 /// Runs every controller until `stop`.
 pub async fn run(config: Config, stop: CancellationToken, ready: tokio::sync::watch::Sender<Result<(), String>>, metrics: Arc<Metrics>) {
     let connection = Arc::new(Connection::new(config.api.clone()));
     let config = Config { api: connection.clone(), ..config };
     let writer = Writer::new(connection.clone());
     let informers = Informers::new(&config);
-    let world = Arc::new(informers.world());
+    let world = Arc::new(informers.world(config.clock.clone()));
     let sinks = Sinks {
         world: world.clone(),
         queues: Queues::default(),
         collector: Arc::new(Collector::new(writer.clone())),
-        teller: Arc::new(Teller::new(writer.clone(), wall_clock)),
+        teller: Arc::new(Teller::new(writer.clone(), config.clock.clone())),
         node_changed: Arc::default(),
         node_gone: Arc::default(),
     };
@@ -363,7 +356,7 @@ fn start_watchmen(config: &Config, sinks: &Sinks, writer: &Writer, connection: A
 }
 
 fn recorder(config: &Config, component: &str) -> Recorder {
-    Recorder::new(config.api.clone(), Source { component: component.to_owned(), host: String::new(), style: Style::Core })
+    Recorder::new(config.api.clone(), Source { component: component.to_owned(), host: String::new(), style: Style::Core }, config.clock.clone())
 }
 
 fn start_controllers(config: &Config, sinks: &Sinks, writer: &Writer, metrics: &Metrics, tasks: &mut JoinSet<()>) {

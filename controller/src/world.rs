@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
+use skiff_client::clock::Clock;
 use skiff_client::informer::Cache;
 
 use crate::index::{Index, by_controller, by_node};
@@ -47,7 +48,7 @@ pub struct World {
     /// Every ConfigMap `kube-root-ca.crt`.
     pub bundles: Arc<Cache<CaBundle>>,
     /// What time it is.
-    pub clock: fn() -> Timestamp,
+    pub clock: Clock,
 }
 
 impl World {
@@ -78,11 +79,11 @@ impl World {
 
     /// The time now.
     pub fn now(&self) -> Timestamp {
-        (self.clock)()
+        self.clock.now()
     }
 
     /// A world whose caches are empty, with this clock.
-    pub fn empty(clock: fn() -> Timestamp) -> Self {
+    pub fn empty(clock: Clock) -> Self {
         Self {
             pods: Arc::default(),
             pods_by_controller: Index::new(by_controller),

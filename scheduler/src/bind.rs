@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 use skiff_client::api::Api;
+use skiff_client::clock::Clock;
 use skiff_client::events::{Happening, ObjectRef, Recorder, Source, Style, Type};
 use skiff_proto::resource::PODS;
 use skiff_proto::status::Status;
@@ -28,6 +29,7 @@ pub struct Hands {
     events: UnboundedSender<Event>,
     recorder: Recorder,
     bindings: Arc<Mutex<Bindings>>,
+    clock: Clock,
 }
 
 #[derive(Default)]
@@ -38,10 +40,10 @@ struct Bindings {
 
 impl Hands {
     /// `events` gets to know how bindings went.
-    pub fn new(api: Arc<dyn Api>, events: UnboundedSender<Event>) -> Self {
+    pub fn new(api: Arc<dyn Api>, clock: Clock, events: UnboundedSender<Event>) -> Self {
         let host = std::env::var("HOSTNAME").unwrap_or_default();
         let source = Source { component: NAME.to_owned(), host: format!("{NAME}-{host}").trim_end_matches('-').to_owned(), style: Style::New };
-        Self { recorder: Recorder::new(api.clone(), source), api, events, bindings: Arc::default() }
+        Self { recorder: Recorder::new(api.clone(), source, clock.clone()), api, events, bindings: Arc::default(), clock }
     }
 
     /// Starts to perform these.
@@ -108,7 +110,7 @@ impl Hands {
     }
 
     async fn tell(&self, pod: &PodView, message: &str, nominate: Option<String>) {
-        let mut status = json!({"conditions": [condition("PodScheduled", "False", "Unschedulable", message)]});
+        let mut status = json!({"conditions": [self.condition("PodScheduled", "False", "Unschedulable", message)]});
         if let Some(node) = nominate {
             status["nominatedNodeName"] = if node.is_empty() { Value::Null } else { json!(node) };
         }
@@ -123,7 +125,7 @@ impl Hands {
     async fn displace(&self, pod: &PodView, plan: &Plan) {
         for victim in &plan.victims {
             let message = format!("{NAME}: preempting to accommodate a higher priority pod");
-            let status = json!({"conditions": [condition("DisruptionTarget", "True", "PreemptionByScheduler", &message)]});
+            let status = json!({"conditions": [self.condition("DisruptionTarget", "True", "PreemptionByScheduler", &message)]});
             let delete = v1::DeleteRequest {
                 resource: PODS.to_owned(),
                 namespace: victim.key.namespace.to_string(),
@@ -161,6 +163,13 @@ impl Hands {
         self.api.patch(patch).await.map(drop)
     }
 
+    fn condition(&self, kind: &str, status: &str, reason: &str, message: &str) -> Value {
+        json!({
+            "type": kind, "status": status, "reason": reason, "message": message,
+            "lastProbeTime": null, "lastTransitionTime": skiff_client::events::seconds(self.clock.since_epoch()),
+        })
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Bindings> {
         self.bindings.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -169,14 +178,6 @@ impl Hands {
 fn refusal(result: &v1::BindResult) -> Option<String> {
     let told = || serde_json::from_slice::<Status>(&result.status).map_or_else(|_| format!("code {}", result.code), |status| status.message);
     (result.code != 0).then(told)
-}
-
-fn condition(kind: &str, status: &str, reason: &str, message: &str) -> Value {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    json!({
-        "type": kind, "status": status, "reason": reason, "message": message,
-        "lastProbeTime": null, "lastTransitionTime": skiff_client::events::seconds(now),
-    })
 }
 
 fn reference(pod: &PodView) -> ObjectRef {

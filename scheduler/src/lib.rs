@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skiff_client::api::Api;
+use skiff_client::clock::Clock;
 use skiff_client::informer::{Cached, Change, Informer};
 use skiff_proto::resource::{NAMESPACES, NODES, PERSISTENTVOLUMECLAIMS, PODS};
 use tokio::sync::mpsc;
@@ -40,6 +41,8 @@ pub struct Config {
     pub api: Arc<dyn Api>,
     /// Breaks ties between equally good nodes.
     pub seed: u64,
+    /// What conditions and events are stamped with.
+    pub clock: Clock,
 }
 
 /// Schedules until `stop`.
@@ -50,7 +53,7 @@ pub async fn run(config: Config, stop: CancellationToken) {
     follow(&config.api, NODES, Event::Node, &sender, &stop);
     follow(&config.api, NAMESPACES, Event::Namespace, &sender, &stop);
     follow(&config.api, PERSISTENTVOLUMECLAIMS, Event::Claim, &sender, &stop);
-    let hands = Hands::new(config.api, sender);
+    let hands = Hands::new(config.api, config.clock, sender);
     let mut scheduler = Scheduler::new(config.seed);
     let began = Instant::now();
     loop {

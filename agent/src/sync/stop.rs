@@ -7,7 +7,8 @@ use crate::shared::Shared;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use skiff_client::events::Type;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// However short its grace is, a container keeps at least this much time to end by itself (`minimumGracePeriodInSeconds`).
 const LEAST: Duration = Duration::from_secs(2);

@@ -11,7 +11,7 @@ pub struct Told {
     pub about: &'static str,
     /// The call.
     pub call: Call,
-    /// The HTTP code that it is answered with; 0: whichever, as long as it is one.
+    /// The HTTP code that it is answered with.
     pub code: u16,
 }
 
@@ -116,7 +116,8 @@ fn patches() -> Part {
         (200, "and is not", Call::get("deployments.apps", "default", "d")),
         (409, "of a revision that was", of(PatchType::Merge, json!({"metadata": {"resourceVersion": "1"}}))),
         (422, "to what may not be", of(PatchType::Merge, json!({"spec": {"replicas": -1}}))),
-        (0, "an application, once there is one", Call::patch("configmaps", "default", "applied", PatchType::Apply, applied)),
+        (201, "an application", Call::patch("configmaps", "default", "applied", PatchType::Apply, applied.clone())),
+        (200, "and again", Call::patch("configmaps", "default", "applied", PatchType::Apply, applied)),
     ]
 }
 

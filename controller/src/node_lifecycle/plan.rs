@@ -95,7 +95,12 @@ pub fn plan(nodes: &[Seen], memory: &mut Memory, timings: &Timings, now: Instant
             pass.actions.push(Action::Unknown { node: seen.node.metadata.name.clone(), patch });
             continue;
         }
-        let evict = may_evict(memory, timings, nodes.len(), ready, now);
+        // What is said to be unknown may be on its way back, where all silence began anew a moment ago: it has its time like any other.
+        let is_waited_for = seen.node.condition("Ready").is_some_and(|ready| ready.status == "Unknown") && !dead(seen);
+        let evict = match may_evict(memory, timings, nodes.len(), ready, now) {
+            Evict::Now if is_waited_for => Evict::Later,
+            evict => evict,
+        };
         judge(seen, memory, evict, now, wall, &mut pass.actions);
     }
     pass
@@ -240,6 +245,10 @@ mod tests {
         assert!(!after.iter().any(|action| action.ends_with("true")), "{after:?}");
         let pass = plan(&seen(&[("a", "True", 0), ("b", "Unknown", 9)]), &mut memory, &Timings::FAST, Duration::from_secs(101), Timestamp::UNIX_EPOCH);
         assert!(pass.restart_silence && pass.actions.is_empty(), "{pass:?}");
+        let back = |silent: u64| [("a", "True", 0), ("b", "Unknown", silent)];
+        let taints = |actions: Vec<String>| actions.into_iter().filter(|action| action.starts_with("taint")).collect::<Vec<_>>();
+        assert_eq!(taints(actions(&back(1), &mut memory, &Timings::FAST)), ["taint b false"], "the other has its time to come back too");
+        assert_eq!(taints(actions(&back(5), &mut memory, &Timings::FAST)), ["taint b true"]);
     }
 
     #[test]

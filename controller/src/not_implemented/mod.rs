@@ -9,8 +9,8 @@ pub mod table;
 
 use std::sync::Arc;
 
-use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
+use skiff_client::clock::Clock;
 use skiff_client::informer::Change;
 use skiff_client::queue::Queue;
 use skiff_proto::resource::EVENTS;
@@ -46,13 +46,13 @@ pub struct Remark {
 pub struct Teller {
     writer: Writer,
     queue: Queue<Remark>,
-    now: fn() -> Timestamp,
+    clock: Clock,
 }
 
 impl Teller {
     /// Has told nothing yet.
-    pub fn new(writer: Writer, now: fn() -> Timestamp) -> Self {
-        Self { writer, queue: Queue::default(), now }
+    pub fn new(writer: Writer, clock: Clock) -> Self {
+        Self { writer, queue: Queue::default(), clock }
     }
 
     /// Follows one change of any kind.
@@ -83,7 +83,7 @@ impl Teller {
     }
 
     async fn tell(&self, remark: &Remark) -> Result<(), Status> {
-        let event = event(remark, &rfc3339((self.now)()));
+        let event = event(remark, &rfc3339(self.clock.now()));
         let namespace = event["metadata"]["namespace"].as_str().unwrap_or_default();
         match self.writer.create(EVENTS, namespace, &event).await {
             Ok(_) => Ok(()),

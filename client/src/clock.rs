@@ -1,4 +1,4 @@
-//! The time of day, as a value that tests can choose.
+//! The time of day, as a value that whoever starts a component chooses: the machine's, or one that goes with a paused runtime.
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
@@ -23,6 +23,11 @@ impl Clock {
     /// Now.
     pub fn now(&self) -> Timestamp {
         (self.0)()
+    }
+
+    /// The time since 1970.
+    pub fn since_epoch(&self) -> Duration {
+        between(Timestamp::UNIX_EPOCH, self.now())
     }
 }
 
