@@ -412,6 +412,24 @@ async fn every_write_notes_who_wrote_what() {
 }
 
 #[tokio::test]
+async fn an_empty_list_forgets_who_wrote_and_an_absent_one_does_not() {
+    let server = server().await;
+    for (name, managers, left) in [("a", json!([]), 0), ("b", json!([{}]), 0), ("c", Value::Null, 1)] {
+        let made = ask(&server, Verb::Create, "v1/configmaps", "default", "", map(name, "1")).await.unwrap();
+        assert_eq!(writers(&made).len(), 1);
+        let mut put = map(name, "1");
+        put["metadata"]["managedFields"] = managers.clone();
+        let at = format!("default/{name}");
+        let done = ask(&server, Verb::Update, "v1/configmaps", &at, "", put).await.unwrap();
+        assert_eq!(writers(&done).len(), left, "{managers}");
+        ask(&server, Verb::Delete, "v1/configmaps", &at, "", Value::Null).await.unwrap();
+        ask(&server, Verb::Create, "v1/configmaps", "default", "", map(name, "1")).await.unwrap();
+        let patched = ask(&server, Verb::Patch, "v1/configmaps", &at, "", json!({"metadata": {"managedFields": managers}})).await.unwrap();
+        assert_eq!(writers(&patched).len(), left, "{managers}");
+    }
+}
+
+#[tokio::test]
 async fn an_apply_creates_merges_and_takes_away() {
     let server = server().await;
     let wanted = |data: Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data});

@@ -100,7 +100,8 @@ pub fn patch(kind: PatchKind, original: &Value, body: &[u8], gvk: &Gvk, validati
         }
     };
     let read_as = if strict { FieldValidation::Warn } else { FieldValidation::Ignore };
-    let decoded = canonicalize(gvk, &patched, read_as).map_err(|fault| invalid(&shown, &fault))?;
+    let mut decoded = canonicalize(gvk, &patched, read_as).map_err(|fault| invalid(&shown, &fault))?;
+    keep_reset(&patched, &mut decoded.object);
     if decoded.gvk != *gvk {
         return Err(invalid(&shown, &crate::schema::unconvertible(&decoded.gvk, gvk)));
     }
@@ -109,6 +110,15 @@ pub fn patch(kind: PatchKind, original: &Value, body: &[u8], gvk: &Gvk, validati
         return Err(invalid(&shown, &format!("strict decoding error: {}", told.join(", "))));
     }
     Ok(Patched { object: decoded.object, warnings: told })
+}
+
+/// An empty list of managers asks to forget them all. Decoding drops it, as Go does when it prints one.
+pub fn keep_reset(sent: &Value, decoded: &mut Value) {
+    if sent["metadata"]["managedFields"].as_array().is_some_and(Vec::is_empty)
+        && let Some(metadata) = decoded["metadata"].as_object_mut()
+    {
+        metadata.insert("managedFields".to_owned(), Value::Array(Vec::new()));
+    }
 }
 
 /// A patch that was read: an object, or nothing for `null`; and its duplicate fields.

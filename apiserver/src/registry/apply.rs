@@ -89,6 +89,6 @@ impl Call<'_> {
     async fn create_applied(&self, object: Value, warnings: Vec<String>) -> Result<ApiResponse, Status> {
         let creation = RequestInfo { verb: Verb::Create, ..self.request.info.clone() };
         self.server.authorizer.check(&self.request.user, &creation, &self.server.store)?;
-        self.create_managed(object, warnings).await
+        self.create_managed(object, warnings, None).await
     }
 }

@@ -8,6 +8,11 @@ use crate::store::{Body, Revision};
 
 /// An object's JSON without its resourceVersion, and where that goes.
 pub fn encode(object: &Value) -> Body {
+    encode_with(object, None)
+}
+
+/// The same with `managers` as the text of `metadata.managedFields`, which the object then does not have.
+pub fn encode_with(object: &Value, managers: Option<&[u8]>) -> Body {
     let empty = Map::new();
     let object = object.as_object().unwrap_or(&empty);
     let mut json = Vec::with_capacity(1024);
@@ -21,6 +26,11 @@ pub fn encode(object: &Value) -> Body {
     json.extend_from_slice(b"\"metadata\":{");
     let at = json.len();
     let mut comma = false;
+    if let Some(managers) = managers {
+        json.extend_from_slice(b"\"managedFields\":");
+        json.extend_from_slice(managers);
+        comma = true;
+    }
     if let Some(Value::Object(metadata)) = object.get("metadata") {
         for (key, value) in metadata.iter().filter(|(key, _)| *key != "resourceVersion") {
             if comma {
@@ -92,6 +102,8 @@ mod tests {
             &at_revision(&done, 12, 130)[..],
             br#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"resourceVersion":"130","name":"n"},"data":{"a":"\"{"}}"#
         );
+        let managed = with_revision(encode_with(&json!({"metadata": {"name": "n"}}), Some(b"[1]")), 7);
+        assert_eq!(&managed[..], br#"{"metadata":{"resourceVersion":"7","managedFields":[1],"name":"n"}}"#);
         let bare = with_revision(encode(&json!({"metadata": {}})), 1);
         assert_eq!(&bare[..], br#"{"metadata":{"resourceVersion":"1"}}"#);
         assert_eq!(&bytes(&json!({"metadata": {"name": "n"}}))[..], br#"{"metadata":{"name":"n"}}"#);

@@ -6,6 +6,7 @@ use skiff_proto::status::Status;
 
 use super::call::Call;
 use super::clock::{rfc3339, uuid};
+use super::managed::set_managers;
 use super::{body, meta};
 use crate::dispatch::ApiResponse;
 use crate::error::failure;
@@ -47,12 +48,12 @@ impl Call<'_> {
 
     /// Creates a decoded object; an update that may create comes here too.
     pub async fn create_object(&self, mut object: Value, warnings: Vec<String>) -> Result<ApiResponse, Status> {
-        self.note_created(&mut object);
-        self.create_managed(object, warnings).await
+        let managers = self.note_created(&mut object);
+        self.create_managed(object, warnings, managers).await
     }
 
-    /// Creates an object whose `metadata.managedFields` says already who makes it.
-    pub async fn create_managed(&self, mut object: Value, mut warnings: Vec<String>) -> Result<ApiResponse, Status> {
+    /// Creates an object; `managers` is the text of its `metadata.managedFields`, unless that is in it already.
+    pub async fn create_managed(&self, mut object: Value, mut warnings: Vec<String>, managers: Option<Vec<u8>>) -> Result<ApiResponse, Status> {
         let admission = &self.server.admission;
         admission.wait(self, &object).await;
         admission.mutate_create(self, &mut object, &mut warnings)?;
@@ -65,7 +66,7 @@ impl Call<'_> {
             self.prepare_new(&mut prepared)?;
             admission.validate_create(self, &prepared, &mut warnings)?;
             warnings.extend(self.resource.strategy.warnings(&prepared, None, &self.context()));
-            match self.store_new(prepared).await {
+            match self.store_new(prepared, managers.as_deref()).await {
                 Ok(mut response) => {
                     claim.keep(self.request.options.is_dry_run());
                     response.warnings = warnings;
@@ -120,17 +121,26 @@ impl Call<'_> {
         Err(failure::invalid(&self.resource.group, &self.resource.kind, meta::get(object, "name"), errors))
     }
 
-    async fn store_new(&self, object: Value) -> Result<ApiResponse, Status> {
+    async fn store_new(&self, mut object: Value, managers: Option<&[u8]>) -> Result<ApiResponse, Status> {
         let name = meta::get(&object, "name").to_owned();
         let key = self.key(&name);
         if self.request.options.is_dry_run() {
             return match self.server.store.get(&key) {
                 Some(existing) => Err(self.exists(&name, &existing.json)),
-                None => Ok(self.answer(201, self.unstored(object))),
+                None => {
+                    if let Some(managers) = managers.and_then(|text| serde_json::from_slice(text).ok()) {
+                        set_managers(&mut object, Some(managers));
+                    }
+                    Ok(self.answer(201, self.unstored(object)))
+                }
             };
         }
-        let write = Write { key: key.clone(), expect: Expect::Absent, op: Op::Put(body::encode(&object)), lazy: false };
-        match self.server.store.commit(vec![write]).await {
+        let write = |body| Write { key: key.clone(), expect: Expect::Absent, op: Op::Put(body), lazy: false };
+        let mut outcome = self.server.store.commit(vec![write(body::encode_with(&object, managers))]).await;
+        if managers.is_some() && matches!(outcome, Err(CommitError::TooLarge { .. })) {
+            outcome = self.server.store.commit(vec![write(body::encode(&object))]).await; // better without managers than not at all
+        }
+        match outcome {
             Ok(written) => {
                 let version = written.first().ok_or_else(|| failure::internal("the store answered nothing"))?;
                 Ok(self.answer(201, self.item(version)))

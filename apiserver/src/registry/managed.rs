@@ -9,7 +9,8 @@ use super::call::Call;
 use super::clock::rfc3339;
 use super::resource::Resource;
 use super::{convert, meta};
-use crate::patch::apply::managers::{Managers, same_but_times};
+use crate::patch::apply::created::created;
+use crate::patch::apply::managers::{Managers, has_managers, same_but_times};
 use crate::patch::apply::resets::Resets;
 use crate::patch::apply::{Scope, scale, updated};
 use crate::schema::Gvk;
@@ -26,13 +27,15 @@ impl Call<'_> {
         }
     }
 
-    /// Notes who makes a new object (in the stored form, with defaults).
-    pub fn note_created(&self, object: &mut Value) {
-        let managers = self.in_scope(&self.resource.gvk(self.version()), |scope| match self.seen(object) {
-            Some(mut seen) => updated(scope, None, &mut seen, &self.manager()),
-            None => updated(scope, None, object, &self.manager()),
-        });
-        set_managers(object, managers);
+    /// `metadata.managedFields` of a new object (in the stored form, with defaults), which loses its own: the text is put in when it is stored.
+    pub fn note_created(&self, object: &mut Value) -> Option<Vec<u8>> {
+        self.in_scope(&self.resource.gvk(self.version()), |scope| match self.seen(object) {
+            Some(mut seen) => {
+                set_managers(object, None);
+                created(scope, &mut seen, &self.manager())
+            }
+            None => created(scope, object, &self.manager()),
+        })
     }
 
     /// Notes who made `object` of `old` (both in the stored form, with defaults).
@@ -42,6 +45,17 @@ impl Call<'_> {
             (_, _) => updated(scope, Some(old), object, &self.manager()),
         });
         set_managers(object, managers);
+    }
+
+    /// Puts back an empty list of managers that the body had: see [`crate::patch::keep_reset`].
+    pub fn keep_reset(&self, object: &mut Value) {
+        let body = std::str::from_utf8(&self.request.body).unwrap_or(""); // protobuf cannot tell an empty list from none
+        if has_managers(object) || !body.contains("managedFields") {
+            return;
+        }
+        if let Ok((sent, _)) = crate::schema::read_yaml(body.as_bytes()) {
+            crate::patch::keep_reset(&sent, object);
+        }
     }
 
     /// A stored object in the request's version, where that is another.

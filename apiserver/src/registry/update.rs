@@ -8,9 +8,11 @@ use serde_json::Value;
 use skiff_proto::status::Status;
 
 use super::call::Call;
+use super::managed::set_managers;
 use super::{body, meta};
 use crate::dispatch::{ApiResponse, Item};
 use crate::error::{FieldError, failure};
+use crate::patch::apply::managers::has_managers;
 use crate::store::{CommitError, Expect, Op, Version, Write};
 
 /// What a client that lost a race is told.
@@ -33,6 +35,7 @@ impl Call<'_> {
     pub async fn update(&self) -> Result<ApiResponse, Status> {
         self.request.options.validate_write("UpdateOptions")?;
         let mut given = self.decode()?;
+        self.keep_reset(&mut given.object);
         self.ensure_namespace(&mut given.object)?;
         self.check_name(&given.object)?;
         let may_create = self.request.info.subresource.is_empty() && self.resource.strategy.create_on_update();
@@ -73,7 +76,12 @@ impl Call<'_> {
             let claim = self.prepare_change(&mut object, &old)?;
             self.server.admission.validate_update(self, &object, &old, &mut warnings)?;
             warnings.extend(self.resource.strategy.warnings(&object, Some(&old), &self.context()));
-            match self.write_change(object, &old, &existing).await {
+            let mut outcome = self.write_change(&object, &old, &existing).await;
+            if !managed && has_managers(&object) && matches!(outcome, Err(CommitError::TooLarge { .. })) {
+                set_managers(&mut object, None); // better without managers than not at all
+                outcome = self.write_change(&object, &old, &existing).await;
+            }
+            match outcome {
                 Ok(item) => {
                     claim.keep(self.request.options.is_dry_run());
                     let mut response = self.answer(200, item);
@@ -167,22 +175,22 @@ impl Call<'_> {
     }
 
     /// Writes a changed object: nothing if nothing changed; a deletion if it was the last finalizer that went.
-    async fn write_change(&self, object: Value, old: &Value, existing: &Arc<Version>) -> Result<Item, CommitError> {
-        if object == *old || super::managed::only_times_differ(&object, old) {
+    async fn write_change(&self, object: &Value, old: &Value, existing: &Arc<Version>) -> Result<Item, CommitError> {
+        if object == old || super::managed::only_times_differ(object, old) {
             return Ok(self.item(existing));
         }
         if self.request.options.is_dry_run() {
-            return Ok(self.unstored(object));
+            return Ok(self.unstored(object.clone()));
         }
         let key = existing.key.clone();
         let expect = Expect::At(existing.revision);
-        let encoded = body::encode(&object);
-        let gone = self.completes_deletion(&object, old);
-        let lazy = !gone && self.resource.plural == "leases" && only_renewed(&object, old);
+        let encoded = body::encode(object);
+        let gone = self.completes_deletion(object, old);
+        let lazy = !gone && self.resource.plural == "leases" && only_renewed(object, old);
         let op = if gone { Op::Delete(encoded) } else { Op::Put(encoded) };
         let written = self.server.store.commit(vec![Write { key, expect, op, lazy }]).await?;
         if gone {
-            self.server.admission.deleted(self, &object);
+            self.server.admission.deleted(self, object);
         }
         match written.first() {
             Some(version) => Ok(self.item(version)),

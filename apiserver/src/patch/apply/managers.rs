@@ -179,7 +179,7 @@ fn same_but_time(one: &Value, two: &Value) -> bool {
     timeless(one) == timeless(two) && one.iter().all(|(key, value)| key == "time" || two.get(key) == Some(value))
 }
 
-/// `obj` has managers (`len(managed.Fields()) > 0`).
+/// Whether an object has a list of managers.
 pub fn has_managers(object: &Value) -> bool {
     has(&object["metadata"], "managedFields")
 }

@@ -13,6 +13,7 @@ use crate::schema::{Gvk, types};
 
 pub mod compare;
 pub mod conflict;
+pub mod created;
 pub mod element;
 pub mod fields;
 mod last_applied;

@@ -53,6 +53,14 @@ impl Resets {
         }
     }
 
+    /// Whether a field of the object itself, and all below it, is left out.
+    pub fn leaves_out(self, field: &str) -> bool {
+        match self {
+            Self::Out(paths) => paths.contains(&&[field][..]),
+            Self::AllBut(paths) => !paths.iter().any(|path| path.first() == Some(&field)),
+        }
+    }
+
     /// What may be owned of a set.
     pub fn keep(self, set: Set) -> Set {
         match self {

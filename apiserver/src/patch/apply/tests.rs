@@ -148,6 +148,15 @@ proptest! {
     }
 
     #[test]
+    fn a_creation_is_noted_as_a_change_of_nothing(one in part()) {
+        let mut object = canonicalize(&gvk(), &one, FieldValidation::Strict).unwrap().object;
+        let now = "2026-01-01T00:00:00Z";
+        let text = scoped(&gvk(), now, |scope| created::created(scope, &mut object.clone(), "m"));
+        let noted = scoped(&gvk(), now, |scope| updated(scope, None, &mut object, "m"));
+        prop_assert_eq!(text.map(|text| serde_json::from_slice::<Value>(&text).unwrap()), noted);
+    }
+
+    #[test]
     fn the_order_of_elements_is_no_difference(one in part()) {
         let mut turned = one.clone();
         turned["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap().reverse();
