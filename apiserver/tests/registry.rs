@@ -360,11 +360,12 @@ async fn an_eviction_spends_the_budget() {
     ask(&server, Verb::Create, "policy/v1/poddisruptionbudgets", "default", "", budget).await.unwrap();
     let one = json!({"status": {"observedGeneration": 1, "disruptionsAllowed": 1, "expectedPods": 2, "currentHealthy": 2, "desiredHealthy": 1}});
     ask(&server, Verb::Patch, "policy/v1/poddisruptionbudgets", "default/b/status", "", one).await.unwrap();
-    let evict = |name: &str| json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}});
-    ask(&server, Verb::Create, "v1/pods", "default/a/eviction", "", evict("a")).await.unwrap();
+    // Old kubectls say v1beta1.
+    let evict = |version: &str, name: &str| json!({"apiVersion": format!("policy/{version}"), "kind": "Eviction", "metadata": {"name": name}});
+    ask(&server, Verb::Create, "v1/pods", "default/a/eviction", "", evict("v1", "a")).await.unwrap();
     let gone = ask(&server, Verb::Get, "v1/pods", "default/a", "", Value::Null).await.unwrap();
     assert!(gone["metadata"]["deletionTimestamp"].is_string());
-    let refused = ask(&server, Verb::Create, "v1/pods", "default/b/eviction", "", evict("b")).await.unwrap_err();
+    let refused = ask(&server, Verb::Create, "v1/pods", "default/b/eviction", "", evict("v1beta1", "b")).await.unwrap_err();
     assert_eq!((refused.code, refused.reason.as_str()), (429, "TooManyRequests"));
 }
 

@@ -7,6 +7,7 @@ use skiff_proto::status::{Cause, Details, Status};
 
 use super::call::Call;
 use super::clock::rfc3339;
+use super::codec::content_type;
 use super::options::Options;
 use super::patch::Format;
 use super::update::{Changed, MODIFIED, precondition_failed};
@@ -15,7 +16,7 @@ use crate::dispatch::{Answer, ApiResponse, Item};
 use crate::error::{FieldError, failure};
 use crate::kinds::json::{int, items, text};
 use crate::kinds::labels;
-use crate::schema::Gvk;
+use crate::schema::{ContentType, Decoded, Gvk};
 use crate::store::{CommitError, Expect, Key, Op, Write};
 
 const TRIES: usize = 64;
@@ -174,10 +175,23 @@ impl Call<'_> {
         Ok(Write { key, expect: Expect::At(existing.revision), op: Op::Put(body::encode(&pod)), lazy: false })
     }
 
+    /// `EvictionREST.AcceptsGroupVersion`: a body may be of policy/v1beta1, too, which is spelt the same. `kubectl drain` sends it up to 1.21.
+    fn decode_eviction(&self) -> Result<Decoded, Status> {
+        let expected = Gvk::parse("policy/v1", "Eviction");
+        let format = content_type(&self.request.content_type)?;
+        // What is no JSON is told of by who decodes it.
+        let mut body: Value = if format == ContentType::Json { serde_json::from_slice(&self.request.body).unwrap_or_default() } else { Value::Null };
+        if body["apiVersion"] != "policy/v1beta1" {
+            return self.decode_as(&expected);
+        }
+        body["apiVersion"] = expected.api_version().into();
+        crate::schema::decode(body.to_string().as_bytes(), format, Some(&expected), self.request.options.validation())
+    }
+
     /// `POST …/pods/x/eviction`: a deletion that a PodDisruptionBudget may refuse.
     pub async fn evict(&self) -> Result<ApiResponse, Status> {
         self.request.options.validate_write("CreateOptions")?;
-        let eviction = self.decode_as(&Gvk::parse("policy/v1", "Eviction"))?.object;
+        let eviction = self.decode_eviction()?.object;
         if meta::get(&eviction, "name") != self.name() {
             return Err(failure::bad_request("name in URL does not match name in Eviction object"));
         }
