@@ -37,6 +37,10 @@ pub fn read_any(text: &[u8]) -> Loose {
     (value, decoder.strict_errors)
 }
 
+/// Lists that are empty and yet given: Go's defaults tell them from those that are absent (`copyHPAScalingRules`). Everywhere else an empty
+/// list is as good as none, and is not printed.
+const EMPTY_IS_GIVEN: [&str; 1] = ["[]v2.HPAScalingPolicy"];
+
 /// What ends decoding at once.
 struct Fatal(String);
 
@@ -106,7 +110,10 @@ impl Decoder {
         }
         match (field.shape, token) {
             (Shape::One, _) => Ok(self.value(cursor, field.kind, field.go_type.trim_start_matches('*'))?.filter(|value| keeps(field, value))),
-            (Shape::List, "array") => self.list(cursor, field.kind, element(field, self.types)),
+            (Shape::List, "array") => {
+                let list = self.list(cursor, field.kind, element(field, self.types))?;
+                Ok(list.or_else(|| EMPTY_IS_GIVEN.contains(&field.go_type).then(|| Value::Array(Vec::new()))))
+            }
             (Shape::Map | Shape::MapOfLists, "object") => self.map(cursor, field),
             (Shape::List | Shape::Map | Shape::MapOfLists, _) => {
                 self.mistyped(cursor, field.go_type);
