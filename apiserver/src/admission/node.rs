@@ -14,6 +14,11 @@ use crate::registry::selector::Selection;
 /// Labels that a node may not give itself.
 const PROTECTED: &str = "node-restriction.kubernetes.io/";
 
+/// How it is said that another object has the name now: this, the uid in parentheses, and [`DIFFERENT_UID_END`].
+pub const DIFFERENT_UID_BEGIN: &str = "the UID in the bound object reference";
+/// See [`DIFFERENT_UID_BEGIN`].
+pub const DIFFERENT_UID_END: &str = "does not match the UID in record. The object might have been deleted and then recreated";
+
 fn refuse(call: &Call<'_>, name: &str, why: String) -> Status {
     failure::forbidden(&call.resource.group_resource(), name, &why)
 }
@@ -76,6 +81,28 @@ pub fn update(call: &Call<'_>, object: &Value, old: &Value) -> Result<(), Status
         }
         _ => Ok(()), // what else it may change, authorization has decided
     }
+}
+
+/// Before a token is made for a node: it is for a pod that runs there (`admitServiceAccount`).
+pub fn token(call: &Call<'_>, reference: &Value) -> Result<(), Status> {
+    let Some(node) = call.request.user.node_name() else { return Ok(()) };
+    let refused = |why: &str| Err(refuse(call, call.name(), why.to_owned()));
+    let (name, uid) = (text(&reference["name"]), text(&reference["uid"]));
+    if reference["apiVersion"] != "v1" || reference["kind"] != "Pod" || name.is_empty() {
+        return refused("node requested token not bound to a pod");
+    }
+    if uid.is_empty() {
+        return refused("node requested token with a pod binding without a uid");
+    }
+    let found = call.server.store.find("pods", call.namespace(), name).ok_or_else(|| failure::not_found("pods", name))?;
+    let pod: Value = serde_json::from_slice(&found.json).map_err(|why| failure::internal(&why.to_string()))?;
+    if meta::get(&pod, "uid") != uid {
+        return refused(&format!("{DIFFERENT_UID_BEGIN} ({uid}) {DIFFERENT_UID_END}"));
+    }
+    if found.node() != node {
+        return refused("node requested token bound to a pod scheduled on a different node");
+    }
+    Ok(())
 }
 
 /// Before a deletion by a node.

@@ -25,7 +25,7 @@ const VOLUME: &str = "kube-api-access-";
 /// Makes the account's list of secrets the only ones that its pods may use.
 const ENFORCE: &str = "kubernetes.io/enforce-mountable-secrets";
 /// Seconds that a token is asked for: `WarnOnlyBoundTokenExpirationSeconds`.
-const TOKEN_SECONDS: i64 = 3607;
+pub const TOKEN_SECONDS: i64 = 3607;
 /// How long a pod waits for its namespace's account to be made: ten tries, 100 to 200 ms between them.
 const PATIENCE: Duration = Duration::from_millis(1350);
 

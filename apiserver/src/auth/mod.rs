@@ -1,6 +1,7 @@
 //! Who a caller is ([`Authenticator`]) and what the caller may do ([`authorize`], [`node`], [`rbac`]). Service accounts have a [`token`].
 
 pub mod authorize;
+pub mod bound;
 pub mod node;
 pub mod rbac;
 pub mod token;

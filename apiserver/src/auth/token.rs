@@ -9,6 +9,7 @@ use rcgen::{KeyPair, PublicKeyData, SigningKey};
 use serde_json::{Value, json};
 use skiff_proto::identity::UserInfo;
 
+use super::bound::{self, Bound};
 use super::signature;
 use crate::kinds::json::{int, items, text};
 use crate::store::Store;
@@ -35,6 +36,10 @@ pub struct Claim<'a> {
     pub issued: i64,
     /// Seconds since the epoch.
     pub expires: i64,
+    /// What it is bound to.
+    pub bound: Vec<Bound>,
+    /// After when whoever uses it ought to have got another; seconds since the epoch.
+    pub warn_after: Option<i64>,
     /// Makes each token another.
     pub id: String,
 }
@@ -48,13 +53,18 @@ impl Tokens {
     /// A token.
     pub fn sign(&self, claim: &Claim<'_>) -> Result<String, String> {
         let header = json!({"alg": "ES256", "typ": "JWT"});
+        let mut private = json!({"namespace": claim.namespace, "serviceaccount": {"name": claim.name, "uid": claim.uid}});
+        if let Some(private) = private.as_object_mut() {
+            bound::write(&claim.bound, private);
+            private.extend(claim.warn_after.map(|at| ("warnafter".to_owned(), Value::from(at))));
+        }
         let claims = json!({
             "aud": claim.audiences,
             "exp": claim.expires,
             "iat": claim.issued,
             "iss": ISSUER,
             "jti": claim.id,
-            "kubernetes.io": {"namespace": claim.namespace, "serviceaccount": {"name": claim.name, "uid": claim.uid}},
+            "kubernetes.io": private,
             "nbf": claim.issued,
             "sub": user_name(claim.namespace, claim.name),
         });
@@ -82,7 +92,7 @@ impl Tokens {
         let (namespace, account) = (text(&named["namespace"]), &named["serviceaccount"]);
         let found = store.find("serviceaccounts", namespace, text(&account["name"]))?;
         let stored: Value = serde_json::from_slice(&found.json).ok()?;
-        if stored["metadata"]["uid"] != account["uid"] {
+        if stored["metadata"]["uid"] != account["uid"] || !bound::holds(named, namespace, now, store) {
             return None;
         }
         let groups = ["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}"), "system:authenticated".to_owned()];
@@ -137,6 +147,7 @@ fn der_of_fixed(fixed: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::bound::Kind;
     use super::*;
     use crate::store::{Backend, Body, Expect, Key, Op, Options, Write};
     use std::sync::Arc;
@@ -144,15 +155,18 @@ mod tests {
     async fn store() -> Store {
         let describe = Arc::new(crate::registry::describe::Describer::new(&crate::registry::Resources::default()));
         let store = Store::open(Backend::Memory, Options::default(), describe).unwrap();
-        let body = crate::registry::body::encode(&json!({"metadata": {"name": "robot", "namespace": "n", "uid": "u"}}));
-        let Body { json, at, comma } = body;
-        let write = Write { key: Key::new("serviceaccounts", "n", "robot"), expect: Expect::Absent, op: Op::Put(Body { json, at, comma }), lazy: false };
-        store.commit(vec![write]).await.unwrap();
+        let pod = json!({"metadata": {"name": "pod", "namespace": "n", "uid": "p", "deletionTimestamp": "1970-01-01T00:05:00Z"}});
+        for (resource, object) in [("serviceaccounts", json!({"metadata": {"name": "robot", "namespace": "n", "uid": "u"}})), ("pods", pod)] {
+            let Body { json, at, comma } = crate::registry::body::encode(&object);
+            let name = object["metadata"]["name"].as_str().unwrap();
+            let write = Write { key: Key::new(resource, "n", name), expect: Expect::Absent, op: Op::Put(Body { json, at, comma }), lazy: false };
+            store.commit(vec![write]).await.unwrap();
+        }
         store
     }
 
     fn claim<'a>(audiences: &'a [String], uid: &'a str) -> Claim<'a> {
-        Claim { namespace: "n", name: "robot", uid, audiences, issued: 100, expires: 700, id: "1".to_owned() }
+        Claim { namespace: "n", name: "robot", uid, audiences, issued: 100, expires: 700, bound: Vec::new(), warn_after: None, id: "1".to_owned() }
     }
 
     #[tokio::test]
@@ -174,5 +188,26 @@ mod tests {
         assert!(tokens.read(&tokens.sign(&claim(&["x".to_owned()], "u")).unwrap(), 200, &store).is_none());
         let strangers = Tokens::new(&KeyPair::generate().unwrap().serialize_pem()).unwrap();
         assert!(tokens.read(&strangers.sign(&claim(&ours, "u")).unwrap(), 200, &store).is_none());
+    }
+    #[tokio::test]
+    async fn a_bound_token_is_believed_while_what_it_names_is_there() {
+        let store = store().await;
+        let tokens = Tokens::new(&KeyPair::generate().unwrap().serialize_pem()).unwrap();
+        let ours = [ISSUER.to_owned()];
+        let to = |kind, name: &str, uid: &str| Bound { kind, name: name.to_owned(), uid: uid.to_owned() };
+        let cases = [
+            (vec![to(Kind::Pod, "pod", "p")], 200, true),
+            (vec![to(Kind::Pod, "pod", "p")], 360, true),
+            (vec![to(Kind::Pod, "pod", "p")], 361, false),
+            (vec![to(Kind::Pod, "pod", "another")], 200, false),
+            (vec![to(Kind::Pod, "gone", "p")], 200, false),
+            (vec![to(Kind::Pod, "pod", "p"), to(Kind::Node, "gone", "x")], 200, true),
+            (vec![to(Kind::Node, "gone", "x")], 200, false),
+            (vec![to(Kind::Secret, "gone", "x")], 200, false),
+        ];
+        for (bound, now, believed) in cases {
+            let token = tokens.sign(&Claim { bound: bound.clone(), ..claim(&ours, "u") }).unwrap();
+            assert_eq!(tokens.read(&token, now, &store).is_some(), believed, "{bound:?} at {now}");
+        }
     }
 }

@@ -70,15 +70,24 @@ impl Inside {
         Self::start_with(Arc::new(System)).await
     }
 
+    /// The same, where pods get accounts and their tokens.
+    pub async fn with_accounts() -> Self {
+        Self::make(Arc::new(System), true).await
+    }
+
     /// With time and chance of the test's own.
     pub async fn start_with(environment: Arc<dyn Environment>) -> Self {
+        Self::make(environment, false).await
+    }
+
+    async fn make(environment: Arc<dyn Environment>, service_accounts: bool) -> Self {
         let describe = Arc::new(Describer::new(&Resources::builtin()));
         let time = environment.clone();
         let clock = move || UNIX_EPOCH + Duration::from_micros(u64::try_from(time.now()).unwrap());
         let store = Store::open(Backend::Memory, Options { clock: Arc::new(clock), ..Options::default() }, describe).unwrap();
         let authenticator = Arc::new(Authenticator::new(&keys().ca).unwrap());
         authenticator.believe(Tokens::new(&keys().service_accounts).unwrap(), store.clone());
-        let api = Server::new(Settings { store, environment, authenticator: Some(authenticator.clone()), toleration_seconds: 300, service_accounts: false });
+        let api = Server::new(Settings { store, environment, authenticator: Some(authenticator.clone()), toleration_seconds: 300, service_accounts });
         bootstrap(&api, 6443).await.unwrap();
         let stop = CancellationToken::new();
         let edge = edge(&keys().trust, ADDRESS.to_owned(), api.clone(), routes(&api), Box::new(|_| Ok(())), stop.clone()).unwrap();
