@@ -1,6 +1,6 @@
 //! The `skiff` binary: `up`, `down`, `status` and `node` handle a cluster on this machine ([`cluster`]); `apiserver`, `scheduler`,
 //! `controller` and `agent` are its services, one process each ([`service`]); `get`, `apply`, `describe`, `logs` and `delete` serve where
-//! there is no kubectl ([`objects`]); `bench` measures ([`bench`]).
+//! there is no kubectl ([`objects`]); `bench` measures ([`mod@bench`]).
 
 use std::path::PathBuf;
 use std::process::ExitCode;

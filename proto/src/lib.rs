@@ -12,7 +12,7 @@ pub mod selector;
 pub mod status;
 
 /// The generated messages, clients and servers of `skiff.v1`.
-#[allow(missing_docs, clippy::all, clippy::unwrap_used)]
+#[allow(missing_docs, clippy::all, clippy::pedantic, clippy::unwrap_used)]
 pub mod v1 {
     tonic::include_proto!("skiff.v1");
 }

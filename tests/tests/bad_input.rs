@@ -48,6 +48,7 @@ const THERE: &str = "/api/v1/namespaces/default/configmaps/there";
 const WEBS: &str = "/apis/apps/v1/namespaces/default/deployments?fieldValidation=Strict";
 
 /// The messages are from recordings of Kubernetes 1.35.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn wrong_requests(stale: &str) -> Vec<Wrong> {
     let wrong = |request: (&'static str, &'static str, &'static str), body: &str, code, reason, message: &str, field| Wrong {
         request,

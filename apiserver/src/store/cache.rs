@@ -193,6 +193,7 @@ impl Cache {
     }
 
     /// Everything that a fresh disk must hold, oldest first: current objects, the log's versions, and what the log's oldest changed.
+    #[expect(clippy::disallowed_methods, reason = "put in the order of revisions")]
     pub fn export(&self) -> Vec<Kept> {
         let state = self.read();
         let mut kept: BTreeMap<Revision, Kept> = BTreeMap::new();

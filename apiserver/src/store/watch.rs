@@ -165,6 +165,7 @@ impl Hub {
     }
 
     /// Ends every watcher.
+    #[expect(clippy::disallowed_methods, reason = "all of them end")]
     pub(crate) fn close(&self) {
         let mut state = lock(&self.state);
         state.closed = true;
@@ -280,6 +281,8 @@ impl Index {
         }
     }
 
+    /// In no order.
+    #[expect(clippy::disallowed_methods, reason = "whoever asks does the same to all")]
     fn queues(&self) -> impl Iterator<Item = &Arc<Queue>> {
         let filed = self.namespaces.values().chain(self.names.values()).chain(self.nodes.values());
         self.whole.values().chain(filed.flat_map(BTreeMap::values))

@@ -208,6 +208,7 @@ impl Core {
     }
 
     /// Makes lazy writes durable.
+    #[expect(clippy::disallowed_methods, reason = "put in the order of revisions")]
     pub(crate) fn persist_lazy(&mut self) -> Result<(), DiskError> {
         if self.dirty.is_empty() {
             return Ok(());

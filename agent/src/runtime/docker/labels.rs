@@ -123,6 +123,7 @@ pub struct Told {
 
 impl Told {
     /// Reads labels.
+    #[expect(clippy::disallowed_methods, reason = "what is read goes into an ordered map")]
     pub fn read(labels: &HashMap<String, String>) -> Option<Self> {
         let get = |key: &str| labels.get(key).cloned();
         Some(Self {

@@ -72,6 +72,7 @@ pub fn read(found: &ContainerInspectResponse, hearsay: &Hearsay) -> Option<Seen>
 }
 
 /// The address asked for: it is there whether the container runs or not.
+#[expect(clippy::disallowed_methods, reason = "a container of ours is in one network")]
 fn address(found: &ContainerInspectResponse) -> Option<Ipv4Addr> {
     let networks = found.network_settings.as_ref()?.networks.as_ref()?;
     networks.values().find_map(|endpoint| {

@@ -2,7 +2,7 @@
 //!
 //! Every write goes through one of two: [`updated`] notes who changed what (any write but an apply), [`applied`] merges what a manager
 //! wants into what is there, takes away what it wanted before and wants no more, and refuses what others own. Read [`set`] (paths),
-//! [`place`] (which values are owned as a whole), [`compare`] (what a change wrote), then [`update`]. [`managers`] is the list as it is
+//! [`place`] (which values are owned as a whole), [`mod@compare`] (what a change wrote), then [`update`]. [`managers`] is the list as it is
 //! stored. See `apimachinery/pkg/util/managedfields` and `structured-merge-diff`.
 //!
 //! Left out: managers whose paths were written under another schema of the same version are not brought in line with today's.

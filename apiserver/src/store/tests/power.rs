@@ -2,7 +2,7 @@
 //! is left is the last copy, with any of the blocks that were written since, in any combination, as a drive's cache leaves them. Files
 //! that are never synced (sled's blobs) are lost whole. Every acknowledged write must be there, and the log must lead to it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -79,10 +79,10 @@ fn open(dir: &Path, drive: &Drive, works: bool) -> Store {
 }
 
 /// What was acknowledged: the content's length and the revision, or a deletion at the revision.
-type Acked = Arc<Mutex<HashMap<Key, (Option<usize>, Revision)>>>;
+type Acked = Arc<Mutex<BTreeMap<Key, (Option<usize>, Revision)>>>;
 
 async fn write_some(store: &Store, acked: &Acked, mine: u64, mut random: Random, writes: usize) {
-    let mut have: HashMap<Key, Revision> = HashMap::new();
+    let mut have: BTreeMap<Key, Revision> = BTreeMap::new();
     for _ in 0..writes {
         let key = Key::new("pods", &format!("ns{mine}"), &format!("p{}", random.below(40)));
         let len = if random.below(20) == 0 { random.below(900 << 10) } else { random.below(4000) } as usize;
