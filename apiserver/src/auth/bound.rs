@@ -2,6 +2,8 @@
 //!
 //! See `pkg/serviceaccount/claims.go` (`Claims`, `Validate`) and `pkg/registry/core/serviceaccount/storage/token.go`.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use crate::kinds::json::text;
@@ -82,6 +84,14 @@ pub fn write(bound: &[Bound], claims: &mut Map<String, Value>) {
     for one in bound {
         claims.insert(one.kind.claim().to_owned(), json!({"name": one.name, "uid": one.uid}));
     }
+}
+
+/// What the private claims of a token tell about its bearer: `ServiceAccountInfo.UserInfo`. Of a Secret nothing is told.
+pub fn extra(claims: &Value) -> BTreeMap<String, Vec<String>> {
+    let kinds = [Kind::Pod, Kind::Node].into_iter();
+    let told =
+        kinds.flat_map(|kind| ["name", "uid"].map(|part| (format!("authentication.kubernetes.io/{}-{part}", kind.claim()), text(&claims[kind.claim()][part]))));
+    told.filter(|(_, value)| !value.is_empty()).map(|(key, value)| (key, vec![value.to_owned()])).collect()
 }
 
 /// Whether all that the private claims of a token name is still there at `now` (seconds since the epoch).

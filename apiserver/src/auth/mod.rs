@@ -57,7 +57,7 @@ impl Authenticator {
         let name = leaf.subject().iter_common_name().next().and_then(text).ok_or_else(unauthorized)?;
         let mut groups: Vec<String> = leaf.subject().iter_organization().filter_map(text).collect();
         groups.push("system:authenticated".to_owned());
-        Ok(UserInfo { name, groups })
+        Ok(UserInfo { name, groups, ..UserInfo::default() })
     }
 
     fn signed(&self, leaf: &X509Certificate<'_>, ca: &X509Certificate<'_>) -> bool {

@@ -96,7 +96,9 @@ impl Tokens {
             return None;
         }
         let groups = ["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}"), "system:authenticated".to_owned()];
-        Some(UserInfo { name: user_name(namespace, text(&account["name"])), groups: groups.to_vec() })
+        let mut extra = bound::extra(named);
+        extra.insert("authentication.kubernetes.io/credential-id".to_owned(), vec![format!("JTI={}", text(&claims["jti"]))]);
+        Some(UserInfo { name: user_name(namespace, text(&account["name"])), groups: groups.to_vec(), uid: text(&account["uid"]).to_owned(), extra })
     }
 }
 
@@ -207,7 +209,13 @@ mod tests {
         ];
         for (bound, now, believed) in cases {
             let token = tokens.sign(&Claim { bound: bound.clone(), ..claim(&ours, "u") }).unwrap();
-            assert_eq!(tokens.read(&token, now, &store).is_some(), believed, "{bound:?} at {now}");
+            let read = tokens.read(&token, now, &store);
+            assert_eq!(read.is_some(), believed, "{bound:?} at {now}");
+            for (user, one) in read.iter().flat_map(|user| bound.iter().map(move |one| (user, one))) {
+                let told = if one.kind == Kind::Pod { "pod-name" } else { "node-name" };
+                assert_eq!(user.extra[&format!("authentication.kubernetes.io/{told}")], std::slice::from_ref(&one.name));
+                assert_eq!(user.extra["authentication.kubernetes.io/credential-id"], ["JTI=1"]);
+            }
         }
     }
 }

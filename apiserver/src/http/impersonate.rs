@@ -33,7 +33,7 @@ pub fn act_as(user: UserInfo, headers: &HeaderMap) -> Result<UserInfo, Status> {
     if !groups.iter().any(|group| matches!(group.as_str(), "system:authenticated" | "system:unauthenticated")) {
         groups.push(known.to_owned());
     }
-    Ok(UserInfo { name, groups })
+    Ok(UserInfo { name, groups, ..UserInfo::default() })
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item = String> + 'a {
@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn an_administrator_may_be_anybody() {
         let jane = act_as(UserInfo::admin(), &headers(&[("impersonate-user", "jane"), ("impersonate-group", "devs")])).unwrap();
-        assert_eq!(jane, UserInfo { name: "jane".to_owned(), groups: vec!["devs".to_owned(), "system:authenticated".to_owned()] });
+        assert_eq!(jane, UserInfo::new("jane", &["devs"]));
         let robot = act_as(UserInfo::admin(), &headers(&[("impersonate-user", "system:serviceaccount:d:robot")])).unwrap();
         assert_eq!(robot.groups, ["system:serviceaccounts", "system:serviceaccounts:d", "system:authenticated"]);
         assert_eq!(act_as(UserInfo::admin(), &headers(&[])).unwrap(), UserInfo::admin());

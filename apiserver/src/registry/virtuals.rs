@@ -87,7 +87,7 @@ impl Call<'_> {
             let fault = FieldError::invalid("spec.user", "", "at least one of user or group must be specified");
             self.refuse(review, &[fault])?;
         }
-        Ok(UserInfo { name: text(&spec["user"]).to_owned(), groups })
+        Ok(UserInfo { name: text(&spec["user"]).to_owned(), groups, ..UserInfo::default() })
     }
 
     fn token_review(&self, review: &Value) -> Result<Value, Status> {
@@ -137,5 +137,12 @@ impl Call<'_> {
 }
 
 fn user_json(user: &UserInfo) -> Value {
-    json!({"username": user.name, "groups": user.groups})
+    let mut json = json!({"username": user.name, "groups": user.groups});
+    if !user.uid.is_empty() {
+        json["uid"] = Value::from(user.uid.as_str());
+    }
+    if !user.extra.is_empty() {
+        json["extra"] = json!(user.extra);
+    }
+    json
 }
