@@ -35,7 +35,7 @@ const MESSAGE_BYTES: usize = 4 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The store cannot be opened.
-    #[error("cannot open the store in {path}: {source}")]
+    #[error("cannot open the store in {path}")]
     Store {
         /// The directory.
         path: String,

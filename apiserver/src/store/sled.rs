@@ -170,6 +170,7 @@ impl Open {
 fn unlocked(path: &Path) -> Result<::sled::Db, DiskError> {
     let give_up = Instant::now() + LOCK_PATIENCE;
     loop {
+        forget_unfinished_snapshots(path)?;
         match ::sled::Config::new().path(path).cache_capacity(CACHE).flush_every_ms(None).open() {
             Ok(tree) => return Ok(tree),
             Err(::sled::Error::Io(error)) if error.to_string().contains("could not acquire lock") && Instant::now() < give_up => {
@@ -178,6 +179,23 @@ fn unlocked(path: &Path) -> Result<::sled::Db, DiskError> {
             Err(error) => return Err(words(error)),
         }
     }
+}
+
+/// Removes what a start left that was interrupted, or found the disk full: sled takes a snapshot that it was still writing
+/// (`snap.….generating`) for a whole one, and then calls the database corrupt. Whole ones have another name, and without one the database
+/// itself is read. Nothing is touched while somebody else has it open.
+fn forget_unfinished_snapshots(path: &Path) -> Result<(), DiskError> {
+    let Ok(database) = File::open(path.join("db")) else { return Ok(()) }; // a new one
+    if database.try_lock().is_err() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().ends_with(b".generating") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn words(error: ::sled::Error) -> DiskError {

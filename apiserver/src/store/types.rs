@@ -149,7 +149,7 @@ pub enum CommitError {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The directory or the database in it.
-    #[error("the store did not open: {0}")]
+    #[error(transparent)]
     Disk(#[from] super::DiskError),
     /// The writer's thread.
     #[error("the store's thread did not start: {0}")]

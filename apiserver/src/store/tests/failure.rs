@@ -72,6 +72,23 @@ async fn a_failed_sync_refuses_writes_and_is_never_retried_in_place() {
     assert!(store.watch(Scope::all("pods"), 0).is_ok(), "the log is there too");
 }
 
+/// A start writes a snapshot; killed in the middle of it, or on a full disk, it leaves half of one.
+#[tokio::test]
+async fn a_start_that_was_interrupted_harms_nothing() {
+    let dir = TempDir::new();
+    let store = open(dir.path());
+    write(&store, "x", Expect::Absent).await.unwrap();
+    store.close().await;
+    let half = dir.path().join("1/snap.FFFFFFFFFFFFFFFF.generating");
+    for left in [&b""[..], b"half of a snapshot"] {
+        fs::write(&half, left).unwrap();
+        let store = open(dir.path());
+        assert_eq!(names(&store), ["x"]);
+        store.close().await;
+        assert!(!half.exists());
+    }
+}
+
 #[tokio::test]
 async fn attempts_to_recover_pause_longer_and_longer() {
     let (dir, faulty) = (TempDir::new(), Faulty::default());
