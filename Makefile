@@ -28,10 +28,12 @@ tools:
 check:
 	$(CARGO) fmt --all --check
 	scripts/cargo.sh clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" scripts/cargo.sh doc --quiet --workspace --no-deps
+	scripts/deny.sh
 
 unit: tools
 	scripts/cargo.sh test --workspace --exclude skiff-tests
-	scripts/cargo.sh test -p skiff-tests --test one_process
+	scripts/cargo.sh test -p skiff-tests --test house --test one_process
 
 e2e: tools
 	scripts/cargo.sh build -p skiff

@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod arrows;
 mod bad_input;
 mod docker_restart;
 mod faults;

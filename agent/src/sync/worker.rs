@@ -1,5 +1,7 @@
 //! The task of one pod: look, plan, tell, act, wait; one thing at a time. Everything else only leaves news in its [`Inbox`].
 
+mod mount;
+mod resize;
 mod storage;
 
 use super::inbox::{Inbox, Taken};
@@ -9,7 +11,7 @@ use super::rules;
 use super::start::{self, NotStarted, Start, StartError};
 use super::{memory, spec, stop};
 use crate::directory::Entry;
-use crate::objects::{self, Sources};
+
 use crate::pod::{self, Kind};
 use crate::probe::prober::Probers;
 use crate::runtime::{ContainerState, ObservedPod, RuntimeError};
@@ -269,57 +271,6 @@ impl Worker {
         Ok(())
     }
 
-    async fn sources(&mut self) -> Sources {
-        let shared = self.shared.clone();
-        let api = &*shared.config.api;
-        let mut sources = objects::read(api, &pod::id(&self.pod).namespace, &objects::of_volumes(&self.pod)).await;
-        self.tokens.fill(api, &self.pod, &mut sources, shared.config.clock.now()).await;
-        sources
-    }
-
-    async fn mount(&mut self) {
-        let unsupported = crate::unsupported::fields(&self.pod);
-        if let Some(message) = unsupported.first() {
-            self.shared.tell(&self.pod, Type::Warning, "FailedCreatePodSandBox", message.clone());
-            self.memory.retry_pod = Some(self.later(Duration::from_secs(300)));
-            return;
-        }
-        let dir = self.shared.pod_dir(&pod::id(&self.pod).uid);
-        let sources = self.sources().await;
-        match volumes::set_up(&dir, &self.pod, &sources, &self.shared.facts(&self.pod)) {
-            Ok(places) => {
-                self.places = places;
-                self.memory.mounted = true;
-                self.begin_to_weigh();
-                for message in crate::unsupported::partly(&self.pod) {
-                    self.shared.tell(&self.pod, Type::Warning, "NotImplemented", message);
-                }
-                self.memory.retry_pod = None;
-                let changing = pod::spec(&self.pod).volumes.iter().flatten();
-                let changing = changing
-                    .filter(|volume| volume.config_map.is_some() || volume.secret.is_some() || volume.projected.is_some() || volume.downward_api.is_some());
-                self.refresh = changing.count().gt(&0).then(|| self.later(self.shared.config.timings.volume_refresh));
-            }
-            Err(error) => {
-                self.shared.tell(&self.pod, Type::Warning, "FailedMount", error.to_string());
-                self.memory.retry_pod = Some(self.later(self.shared.config.timings.retry));
-            }
-        }
-    }
-
-    /// ConfigMaps and Secrets that changed reach running containers.
-    async fn refresh_volumes(&mut self) {
-        if self.refresh.is_none_or(|at| at > self.shared.config.clock.now()) || self.end.is_some() {
-            return;
-        }
-        let dir = self.shared.pod_dir(&pod::id(&self.pod).uid);
-        let sources = self.sources().await;
-        if let Err(error) = volumes::set_up(&dir, &self.pod, &sources, &self.shared.facts(&self.pod)) {
-            self.shared.tell(&self.pod, Type::Warning, "FailedMount", error.to_string());
-        }
-        self.refresh = Some(self.later(self.shared.config.timings.volume_refresh));
-    }
-
     async fn create_sandbox(&mut self, attempt: u32) {
         let runtime = self.shared.config.runtime.clone();
         let address = self.shared.address(&self.pod);
@@ -434,43 +385,6 @@ impl Worker {
         // A container killed on purpose is started again at once the first time, like one that ended.
         self.memory.waiting.remove(name);
         Ok(())
-    }
-
-    /// Why the resources asked for now cannot be given, if containers have others (`canResizePod`).
-    fn weigh_resize(&mut self) {
-        let containers = pod::regular_containers(&self.pod).iter().chain(pod::init_containers(&self.pod).iter().filter(|one| pod::is_sidecar(one)));
-        let pending = containers.into_iter().any(|container| {
-            let running = rules::latest(&self.observed, &container.name).filter(|running| running.state.is_running());
-            running.is_some_and(|running| rules::wants_resize(&self.pod, &self.memory, container, running))
-        });
-        if !pending || self.end.is_some() {
-            self.memory.resize = None;
-            return;
-        }
-        let uid = pod::id(&self.pod).uid;
-        let here = self.shared.directory.list();
-        let others = here.iter().filter(|entry| pod::id(&entry.pod).uid != uid);
-        let others: Vec<&Pod> =
-            others.filter(|entry| !matches!(entry.status.phase.as_deref(), Some("Succeeded" | "Failed"))).map(|entry| &*entry.pod).collect();
-        let held = crate::admit::refuse_resize(&self.pod, &others, &self.shared.config.capacity);
-        let failed = self.memory.resize.take().filter(|resize| resize.reason == "Error");
-        self.memory.resize = held.map(|(reason, message)| memory::Resize { reason: reason.to_owned(), message }).or(failed);
-    }
-
-    async fn resize(&mut self, name: &str, id: &str) {
-        let Some((_, container)) = pod::find(&self.pod, name) else { return };
-        let resources = spec::resources(&self.pod, &container, self.shared.memory());
-        match self.shared.config.runtime.update_container(id, &resources).await {
-            Ok(()) => {
-                self.memory.applied.insert(id.to_owned(), container.resources.unwrap_or_default());
-                self.memory.resize = None;
-            }
-            Err(error) => {
-                self.memory.resize = Some(memory::Resize { reason: "Error".into(), message: error.to_string() });
-                let until = self.later(self.shared.config.timings.retry);
-                self.memory.retry.insert(id.to_owned(), until);
-            }
-        }
     }
 
     /// Stops everything, telling in between what has stopped already; a shorter grace than the one begun with counts at once.

@@ -1,12 +1,10 @@
 //! Who may know whom: `proto ← client ← {scheduler, controller, agent} ← cli` and `proto ← apiserver ← cli`, and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Command;
 
 #[test]
 fn arrows_point_one_way() {
-    let output = Command::new(env!("CARGO")).args(["metadata", "--format-version", "1", "--no-deps", "--offline"]).output().unwrap();
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let metadata = crate::metadata(&["--no-deps"]);
     let mut knows: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for package in metadata["packages"].as_array().unwrap() {
         let is_ours = |dependency: &&serde_json::Value| dependency["path"].is_string() && dependency["kind"].is_null();
