@@ -62,7 +62,7 @@ pub struct ObservedContainer {
     pub image_id: String,
     /// As [`ContainerSpec::hash`].
     pub hash: String,
-    /// As [`ContainerSpec::labels`].
+    /// As [`ContainerSpec::labels`](super::ContainerSpec::labels).
     pub labels: BTreeMap<String, String>,
     /// When it was made.
     pub created_at: Timestamp,

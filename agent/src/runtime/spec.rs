@@ -88,7 +88,7 @@ pub struct ContainerSpec {
     pub name: String,
     /// How often it was started before: part of its name in Docker, and the restart count.
     pub attempt: u32,
-    /// The image, as [`Image::id`] says.
+    /// The image, as [`Image::id`](super::Image::id) says.
     pub image_id: String,
     /// The image as the pod names it.
     pub image: String,
@@ -122,7 +122,7 @@ pub struct ContainerSpec {
     pub target: Option<String>,
     /// A hash of the container's part of the pod spec: another one means that it must be made anew.
     pub hash: String,
-    /// Facts that must outlive the agent; kept as labels, given back in [`ObservedContainer::labels`].
+    /// Facts that must outlive the agent; kept as labels, given back in [`ObservedContainer::labels`](super::ObservedContainer::labels).
     pub labels: BTreeMap<String, String>,
 }
 
