@@ -22,7 +22,7 @@ pub struct ObservedPod {
 pub struct ObservedSandbox {
     /// The runtime's name for it.
     pub id: String,
-    /// As [`SandboxSpec::attempt`].
+    /// As [`SandboxSpec::attempt`](super::SandboxSpec::attempt).
     pub attempt: u32,
     /// Whether containers can run in it.
     pub state: SandboxState,
@@ -54,13 +54,13 @@ pub struct ObservedContainer {
     pub sandbox: String,
     /// The container's name in the pod.
     pub name: String,
-    /// As [`ContainerSpec::attempt`].
+    /// As [`ContainerSpec::attempt`](super::ContainerSpec::attempt).
     pub attempt: u32,
     /// The image as `containerStatuses[].image` shows it.
     pub image: String,
     /// The image as `containerStatuses[].imageID` shows it.
     pub image_id: String,
-    /// As [`ContainerSpec::hash`].
+    /// As [`ContainerSpec::hash`](super::ContainerSpec::hash).
     pub hash: String,
     /// As [`ContainerSpec::labels`](super::ContainerSpec::labels).
     pub labels: BTreeMap<String, String>,
