@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::element::Element;
-use super::lists::step;
+use super::lists::by_step;
 use super::place::{Atom, Place, Relation};
 use super::set::{Node, Set};
 
@@ -32,13 +32,10 @@ fn walk(place: Place, value: &Value) -> (bool, Set) {
 
 /// Each element is a member; what comes twice is one without children.
 fn of_items(place: Place, relation: Relation, items: &[Value]) -> Set {
-    let mut nodes: Vec<Node> = Vec::with_capacity(items.len());
-    for item in items {
-        let Ok(element) = step(place, relation, item) else { continue }; // validation has refused it
-        match nodes.iter_mut().find(|node| node.element == element) {
-            Some(twice) => twice.children = Set::default(),
-            None => nodes.push(Node { element, member: true, children: walk(place.item(), item).1 }),
-        }
-    }
-    Set::of(nodes)
+    let found = by_step(place, relation, items).unwrap_or_default(); // what cannot be told apart has been refused by validation
+    let node = |(element, items): (Element, Vec<&Value>)| {
+        let children = if let [item] = items[..] { walk(place.item(), item).1 } else { Set::default() };
+        Node { element, member: true, children }
+    };
+    Set::of(found.into_iter().map(node).collect())
 }

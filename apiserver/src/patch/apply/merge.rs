@@ -1,6 +1,6 @@
 //! What an applied object makes of the live one: its values win, what it does not mention stays. See `structured-merge-diff/typed/merge.go`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -58,12 +58,12 @@ fn items(place: Place, relation: Relation, live: &[Value], applied: &[Value]) ->
     let mut shared = applied.iter().map(|(step, _)| step).filter(|step| had.contains_key(step));
     let mut next_shared = shared.next();
     let mut merged = Vec::with_capacity(live.len().max(applied.len()));
-    let mut done: Vec<&Element> = Vec::new();
+    let mut done: BTreeSet<&Element> = BTreeSet::new();
     let (mut l, mut a) = (0, 0);
     while l < live.len() || a < applied.len() {
         if let (Some((have, _)), Some((want, item))) = (live.get(l), applied.get(a)) {
             if have == want {
-                done.push(want);
+                done.insert(want);
                 merged.extend(walk(place.item(), had.get(have).copied().flatten(), Some(item)));
                 (l, a) = (l + 1, a + 1);
                 next_shared = shared.next();
@@ -80,12 +80,12 @@ fn items(place: Place, relation: Relation, live: &[Value], applied: &[Value]) ->
                 l += 1;
                 continue;
             }
-            if done.contains(&have) {
+            if done.contains(have) {
                 l += 1;
             }
         }
         if let Some((want, item)) = applied.get(a) {
-            done.push(want);
+            done.insert(want);
             merged.extend(walk(place.item(), had.get(want).copied().flatten(), Some(item)));
             a += 1;
             if next_shared == Some(want) {

@@ -20,6 +20,8 @@ mod last_applied;
 mod lists;
 pub mod managers;
 pub mod merge;
+#[cfg(test)]
+mod oracle;
 pub mod place;
 pub mod remove;
 pub mod resets;

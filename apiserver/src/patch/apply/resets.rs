@@ -1,6 +1,8 @@
 //! What a write cannot change, and so nobody comes to own by it: `ResetFieldsStrategy` of Kubernetes' registries, and the metadata that
 //! the server writes.
 
+use std::sync::LazyLock;
+
 use super::set::Set;
 
 /// What is left out of a set, or all that is kept of it. Paths are names of fields; `*` is any step.
@@ -75,11 +77,12 @@ impl Resets {
 pub const SYSTEM_METADATA: [&str; 9] =
     ["name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation", "managedFields", "resourceVersion"];
 
+static SYSTEM: LazyLock<Set> = LazyLock::new(|| {
+    let own = ["apiVersion", "kind", "metadata"].iter().map(|field| Set::path(&[field]));
+    own.chain(SYSTEM_METADATA.iter().map(|field| Set::path(&["metadata", field]))).fold(Set::default(), |all, one| all.union(&one))
+});
+
 /// A set without what is never owned: type and system metadata.
 pub fn without_system_fields(set: &Set) -> Set {
-    let mut system = ["apiVersion", "kind", "metadata"].iter().fold(Set::default(), |all, field| all.union(&Set::path(&[field])));
-    for field in SYSTEM_METADATA {
-        system = system.union(&Set::path(&["metadata", field]));
-    }
-    set.difference(&system)
+    set.difference(&SYSTEM)
 }

@@ -37,10 +37,18 @@ impl Node {
 }
 
 impl Set {
-    /// A set of these nodes, in any order, none twice.
+    /// A set of these nodes, in any order; those of one element become one.
     pub fn of(mut nodes: Vec<Node>) -> Self {
         nodes.retain(|node| !node.is_empty());
         nodes.sort_by(|one, two| one.element.cmp(&two.element));
+        nodes.dedup_by(|twice, first| {
+            let same = twice.element == first.element;
+            if same {
+                first.member |= twice.member;
+                first.children = first.children.union(&twice.children);
+            }
+            same
+        });
         Self { nodes }
     }
 
@@ -181,10 +189,7 @@ impl Set {
                 Value::Null => (true, Self::default()),
                 Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => return Err(format!("{key} in fieldsV1 is no object")),
             };
-            match nodes.iter_mut().find(|node| node.element == element) {
-                Some(twice) => *twice = Node { element, member: member || twice.member, children: children.union(&twice.children) },
-                None => nodes.push(Node { element, member, children }),
-            }
+            nodes.push(Node { element, member, children });
         }
         let set = Self::of(nodes);
         Ok((map.contains_key(SELF) || set.is_empty(), set))
