@@ -13,6 +13,8 @@ const SOON: Duration = Duration::from_secs(120);
 struct Dockerd {
     dir: PathBuf,
     process: Option<Child>,
+    /// The devices of its networks, which outlive it where it cannot remove them.
+    bridges: Vec<String>,
 }
 
 impl Dockerd {
@@ -25,7 +27,7 @@ impl Dockerd {
         let dir = std::env::temp_dir().join(format!("skiff-dockerd-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         std::fs::write(dir.join("daemon.json"), "{}").unwrap(); // not the machine's, which may say what the flags say
-        let mut dockerd = Self { dir, process: None };
+        let mut dockerd = Self { dir, process: None, bridges: Vec::new() };
         dockerd.run();
         Some(dockerd)
     }
@@ -47,10 +49,16 @@ impl Dockerd {
         self.process = Some(command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
         eventually(SOON, || {
             let ended = self.process.as_mut().unwrap().try_wait().unwrap();
-            assert!(ended.is_none(), "dockerd ended: {}", std::fs::read_to_string(self.dir.join("log")).unwrap());
+            assert!(ended.is_none(), "dockerd ended");
             let said = run(Command::new("docker").args(["--host", &self.host(), "info"]), "");
             if said.code == 0 { Ok(()) } else { Err(said.err) }
         });
+    }
+
+    /// Notes which devices it has made.
+    fn note_bridges(&mut self) {
+        let networks = run(Command::new("docker").args(["--host", &self.host(), "network", "ls", "-q", "--filter", "driver=bridge"]), "").ok();
+        self.bridges = networks.lines().map(|id| format!("br-{id}")).collect();
     }
 
     /// Ends it by a signal, and waits for its end.
@@ -58,6 +66,33 @@ impl Dockerd {
         let mut process = self.process.take().unwrap();
         run(Command::new("kill").args([signal, &process.id().to_string()]), "").ok();
         process.wait().unwrap();
+        // A containerd dies with a dockerd that is killed. Where nobody buries it, the next dockerd takes its remains for a living one.
+        let pid_file = self.dir.join("run/containerd/containerd.pid");
+        if let Ok(pid) = std::fs::read_to_string(&pid_file) {
+            let alive = || std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).is_ok_and(|stat| !stat.contains(") Z "));
+            eventually(SOON, || if alive() { Err(format!("containerd {} lives", pid.trim())) } else { Ok(()) });
+            std::fs::remove_file(pid_file).ok(); // it may have removed it itself
+        }
+    }
+
+    /// Whatever still runs of it: containerd, shims, and the processes in containers.
+    fn remains(&self) -> Vec<String> {
+        let mut all: Vec<(String, String, bool)> = Vec::new();
+        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+            let pid = entry.file_name().to_string_lossy().into_owned();
+            let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+            let parent = stat.rsplit_once(')').and_then(|(_, fields)| fields.split_whitespace().nth(1)).unwrap_or_default().to_owned();
+            let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let named = String::from_utf8_lossy(&line).contains(&format!("{}/", self.dir.display()));
+            all.push((pid, parent, named));
+        }
+        let mut ours: Vec<String> = all.iter().filter(|(_, _, named)| *named).map(|(pid, ..)| pid.clone()).collect();
+        let mut looked = 0;
+        while let Some(parent) = ours.get(looked).cloned() {
+            ours.extend(all.iter().filter(|(_, of, named)| *of == parent && !*named).map(|(pid, ..)| pid.clone()));
+            looked += 1;
+        }
+        ours
     }
 }
 
@@ -68,12 +103,15 @@ impl Drop for Dockerd {
             let lines: Vec<&str> = log.lines().collect();
             eprintln!("--- dockerd\n{}", lines[lines.len().saturating_sub(30)..].join("\n"));
         }
-        if self.process.is_some() {
-            self.end("-TERM");
+        if let Some(process) = &mut self.process {
+            run(Command::new("kill").arg(process.id().to_string()), "");
+            process.wait().ok(); // it may have ended by itself
         }
-        // A containerd that an earlier dockerd left when it was killed, and what is mounted.
-        if let Ok(pid) = std::fs::read_to_string(self.dir.join("run/containerd/containerd.pid")) {
-            run(Command::new("kill").args(["-9", pid.trim()]), "");
+        for pid in self.remains() {
+            run(Command::new("kill").args(["-9", &pid]), "");
+        }
+        for bridge in &self.bridges {
+            run(Command::new("ip").args(["link", "delete", bridge]), ""); // `down --purge` has removed it, where Docker answered
         }
         let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
         let ours = mounts.lines().filter_map(|line| line.split(' ').nth(1)).filter(|place| place.starts_with(&self.dir.display().to_string()));
@@ -89,6 +127,7 @@ fn nodes_recover_when_docker_is_restarted() {
     let Some(mut dockerd) = Dockerd::start() else { return };
     let cluster = Cluster::prepare_with_docker(&dockerd.host());
     cluster.start(&["--nodes", "2"]).ok();
+    dockerd.note_bridges();
     cluster.kubectl(&["apply", "-f", repository().join("examples/web.yaml").to_str().unwrap()]).ok();
     let ready = || {
         eventually(SOON, || {
