@@ -5,7 +5,7 @@ use crate::admit::{self, NodeView};
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::node::{self, Health};
-use crate::objects::ServiceView;
+use crate::objects::{Recent, ServiceView};
 use crate::pod;
 use crate::runtime::{ObservedPod, RuntimeEvent};
 use crate::shared::Shared;
@@ -48,6 +48,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Error> {
     let shared = Arc::new(Shared {
         recorder: recorder.clone(),
         services: services.cache(),
+        recent: Recent::default(),
         directory: Arc::new(Directory::default()),
         addresses: Mutex::new(Addresses::new(config.pod_cidr)),
         scheme: version.split_once("://").map_or("docker", |(scheme, _)| scheme).to_owned(),

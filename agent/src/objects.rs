@@ -2,13 +2,16 @@
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, ServiceSpec};
+use k8s_openapi::jiff::Timestamp;
 use serde::Deserialize;
 use skiff_client::api::Api;
 use skiff_client::informer::{Cache, Cached};
 use skiff_proto::{resource, v1};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use crate::clock::between;
 use crate::pod;
 
 /// The names of a pod's ConfigMaps and Secrets, in its environment and its volumes.
@@ -98,6 +101,58 @@ pub fn of_volumes(pod: &Pod) -> Names {
     names
 }
 
+/// Objects are forgotten after this long: nobody asks for ones that are older.
+const FORGOTTEN: Duration = Duration::from_secs(120);
+
+/// What was read lately, for all pods of the node: a hundred pods that mount one ConfigMap read it once, not a hundred times.
+/// See `pkg/kubelet/util/manager/cache_based_manager.go`.
+#[derive(Default)]
+pub struct Recent {
+    config_maps: Mutex<Kept<ConfigMap>>,
+    secrets: Mutex<Kept<Secret>>,
+}
+
+/// By namespace and name: when it was read, and what it was then.
+type Kept<T> = BTreeMap<(String, String), (Timestamp, T)>;
+
+impl Recent {
+    /// Reads them all: what was read no longer than `max_age` ago as it was then, everything else from the API server.
+    pub async fn read(&self, api: &dyn Api, namespace: &str, names: &Names, now: Timestamp, max_age: Duration) -> Sources {
+        let mut sources = Sources::default();
+        for name in &names.config_maps {
+            let found = one(&self.config_maps, api, resource::CONFIGMAPS, (namespace, name), now, max_age).await;
+            sources.config_maps.insert(name.clone(), found);
+        }
+        for name in &names.secrets {
+            let found = one(&self.secrets, api, resource::SECRETS, (namespace, name), now, max_age).await;
+            sources.secrets.insert(name.clone(), found);
+        }
+        sources
+    }
+}
+
+/// What was read of an object no longer than `max_age` ago.
+fn fresh<T: Clone>(kept: &Kept<T>, key: &(String, String), now: Timestamp, max_age: Duration) -> Option<T> {
+    kept.get(key).filter(|(at, _)| between(*at, now) < max_age).map(|(_, value)| value.clone())
+}
+
+async fn one<T>(kept: &Mutex<Kept<T>>, api: &dyn Api, resource: &str, key: (&str, &str), now: Timestamp, max_age: Duration) -> Result<T, Missing>
+where
+    T: Clone + for<'a> Deserialize<'a>,
+{
+    let (namespace, name) = key;
+    let owned = (namespace.to_owned(), name.to_owned());
+    let known = fresh(&kept.lock().unwrap_or_else(PoisonError::into_inner), &owned, now, max_age);
+    if let Some(value) = known {
+        return Ok(value);
+    }
+    let value: T = get(api, resource, namespace, name).await?;
+    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+    kept.retain(|_, (at, _)| between(*at, now) < FORGOTTEN);
+    kept.insert(owned, (now, value.clone()));
+    Ok(value)
+}
+
 /// Reads them all from the API server.
 pub async fn read(api: &dyn Api, namespace: &str, names: &Names) -> Sources {
     let mut sources = Sources::default();
@@ -162,6 +217,19 @@ pub fn services_for(cache: &Cache<ServiceView>, namespace: &str, links: bool) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_read_lately_need_not_be_read_again() {
+        let key = ("ns".to_owned(), "a".to_owned());
+        let read: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let kept = Kept::from([(key.clone(), (read, "x"))]);
+        let after = |seconds| crate::clock::after(read, Duration::from_secs(seconds));
+        let age = Duration::from_secs;
+        assert_eq!(fresh(&kept, &key, after(4), age(5)), Some("x"));
+        assert_eq!(fresh(&kept, &key, after(5), age(5)), None);
+        assert_eq!(fresh(&kept, &key, after(0), Duration::ZERO), None, "a pod that starts reads for itself");
+        assert_eq!(fresh(&kept, &("other".to_owned(), "a".to_owned()), after(0), age(5)), None);
+    }
 
     #[test]
     fn a_service_whose_condition_has_no_time_is_read_all_the_same() {

@@ -4,7 +4,7 @@ use crate::addresses::Addresses;
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::downward::Facts;
-use crate::objects::ServiceView;
+use crate::objects::{Recent, ServiceView};
 use crate::pod::{self, Kind};
 use k8s_openapi::api::core::v1::Pod;
 use skiff_client::events::{ObjectRef, Recorder, Type};
@@ -22,6 +22,8 @@ pub struct Shared {
     pub recorder: Recorder,
     /// The cluster's Services.
     pub services: Arc<Cache<ServiceView>>,
+    /// ConfigMaps and Secrets that were read lately.
+    pub recent: Recent,
     /// The pods here, for `server.rs`.
     pub directory: Arc<Directory>,
     /// Which pod has which address.

@@ -17,6 +17,9 @@ use std::time::Duration;
 /// What a projected volume asks for: an audience (empty: the API server) and a lifetime in seconds.
 pub type Asked = (String, i64);
 
+/// The token, or why there is none.
+pub type Answer = (Asked, Result<String, String>);
+
 /// No token is kept longer: `maxTTL`.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
@@ -53,10 +56,9 @@ impl Tokens {
         }
     }
 
-    /// Puts every token that the pod's volumes need into `sources`, asking the API server for those that are due.
-    pub async fn fill(&mut self, api: &dyn Api, pod: &Pod, sources: &mut Sources, now: Timestamp) {
-        for asked in self.due(pod, now) {
-            let answer = request(api, pod, &asked).await;
+    /// Puts every token that the pod's volumes need into `sources`: what [`request`] was answered, and what is kept.
+    pub fn fill(&mut self, answers: Vec<Answer>, sources: &mut Sources, now: Timestamp) {
+        for (asked, answer) in answers {
             let token = self.take(asked.clone(), answer, now);
             sources.tokens.insert(asked, token);
         }
@@ -73,8 +75,17 @@ pub fn asked(pod: &Pod) -> BTreeSet<Asked> {
     sources.map(|token| (token.audience.clone().unwrap_or_default(), token.expiration_seconds.unwrap_or(3600))).collect()
 }
 
+/// Asks the API server for these tokens.
+pub async fn request(api: &dyn Api, pod: &Pod, due: Vec<Asked>) -> Vec<Answer> {
+    let answers = due.into_iter().map(|asked| async move {
+        let answer = request_one(api, pod, &asked).await;
+        (asked, answer)
+    });
+    futures::future::join_all(answers).await
+}
+
 /// A token of the pod's service account, bound to the pod (`TokenRequest`).
-async fn request(api: &dyn Api, pod: &Pod, (audience, seconds): &Asked) -> Result<String, String> {
+async fn request_one(api: &dyn Api, pod: &Pod, (audience, seconds): &Asked) -> Result<String, String> {
     let id = pod::id(pod);
     let account = pod::spec(pod).service_account_name.clone().unwrap_or_else(|| "default".to_owned());
     let audiences: Vec<&String> = Some(audience).into_iter().filter(|audience| !audience.is_empty()).collect();

@@ -6,15 +6,18 @@ use skiff_client::events::Type;
 
 use super::Worker;
 use crate::objects::{self, Sources};
-use crate::pod;
 use crate::volumes;
+use crate::{pod, tokens};
 
 impl Worker {
-    async fn sources(&mut self) -> Sources {
+    async fn sources(&mut self, max_age: Duration) -> Sources {
         let shared = self.shared.clone();
         let api = &*shared.config.api;
-        let mut sources = objects::read(api, &pod::id(&self.pod).namespace, &objects::of_volumes(&self.pod)).await;
-        self.tokens.fill(api, &self.pod, &mut sources, shared.config.clock.now()).await;
+        let now = shared.config.clock.now();
+        let (namespace, names) = (pod::id(&self.pod).namespace, objects::of_volumes(&self.pod));
+        let reading = shared.recent.read(api, &namespace, &names, now, max_age);
+        let (mut sources, tokens) = tokio::join!(reading, tokens::request(api, &self.pod, self.tokens.due(&self.pod, now)));
+        self.tokens.fill(tokens, &mut sources, now);
         sources
     }
 
@@ -26,7 +29,7 @@ impl Worker {
             return;
         }
         let dir = self.shared.pod_dir(&pod::id(&self.pod).uid);
-        let sources = self.sources().await;
+        let sources = self.sources(Duration::ZERO).await;
         match volumes::set_up(&dir, &self.pod, &sources, &self.shared.facts(&self.pod)) {
             Ok(places) => {
                 self.places = places;
@@ -54,7 +57,7 @@ impl Worker {
             return;
         }
         let dir = self.shared.pod_dir(&pod::id(&self.pod).uid);
-        let sources = self.sources().await;
+        let sources = self.sources(self.shared.config.timings.volume_refresh / 2).await;
         if let Err(error) = volumes::set_up(&dir, &self.pod, &sources, &self.shared.facts(&self.pod)) {
             self.shared.tell(&self.pod, Type::Warning, "FailedMount", error.to_string());
         }
