@@ -271,3 +271,19 @@ impl Cached for Labelled {
         serde_json::from_slice(&object.json)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn conditions_without_a_time_hide_nothing() {
+        let condition = json!({"type": "Ready", "status": "True", "lastProbeTime": null, "lastHeartbeatTime": null, "lastTransitionTime": null});
+        let object = |json: serde_json::Value| v1::Object { json: json.to_string().into(), ..v1::Object::default() };
+        let pod = json!({"metadata": {"name": "p", "uid": "u"}, "spec": {"containers": [{"name": "c"}]}, "status": {"conditions": [condition]}});
+        let node = json!({"metadata": {"name": "n"}, "status": {"conditions": [condition], "allocatable": {"pods": "7"}}});
+        assert!(PodView::read(&object(pod)).is_ok());
+        assert_eq!(NodeView::read(&object(node)).unwrap().max_pods, 7);
+    }
+}

@@ -8,6 +8,7 @@ mod faults;
 mod first_steps;
 mod full_disk;
 mod heals;
+mod honest;
 mod other_clients;
 mod side_by_side;
 mod silence;

@@ -17,6 +17,7 @@ use self::plan::{Plan, Revise, View};
 use crate::deployment::template;
 use crate::execute::{DeleteOptions, Propagation, Writer, is_namespace_terminating, unless_gone};
 use crate::index::orphans_of;
+use crate::not_implemented::REASON;
 use crate::ownership::Claimant;
 use crate::reconciler::{CATCH_UP, Reconciler, Written};
 use crate::replicaset::plan::slow_start;
@@ -158,7 +159,7 @@ impl Reconciler for Controller {
         let surge = set.spec.update_strategy.rolling_update.as_ref().and_then(|rolling| rolling.max_surge.as_ref());
         if surge.is_some_and(|surge| surge.of(100, true) > 0) {
             let message = "spec.updateStrategy.rollingUpdate.maxSurge is not acted on yet: an old pod goes before its successor comes";
-            self.recorder.event(&reference(&set), Type::Warning, "Unsupported", message);
+            self.recorder.event(&reference(&set), Type::Warning, REASON, message);
         }
         let pods = self.claim_pods(key, &set).await?;
         let template = template::parse(&set.spec.template);

@@ -20,6 +20,7 @@ use self::plan::{FINALIZER, Plan};
 use crate::deployment::template;
 use crate::execute::{DeleteOptions, Propagation, Writer, is_namespace_terminating, unless_gone};
 use crate::index::orphans_of;
+use crate::not_implemented::REASON;
 use crate::ownership::Claimant;
 use crate::reconciler::{CATCH_UP, Reconciler, Written};
 use crate::replicaset::plan::slow_start;
@@ -175,7 +176,7 @@ impl Reconciler for Controller {
             return Ok(Some(CATCH_UP));
         }
         if let Some(field) = plan::unsupported(&job) {
-            self.recorder.event(&reference(&job), Type::Warning, "Unsupported", format!("{field} is not acted on yet: the Job runs no pods"));
+            self.recorder.event(&reference(&job), Type::Warning, REASON, format!("{field} is not acted on yet: the Job runs no pods"));
             return Ok(None);
         }
         let now = self.world.now();
