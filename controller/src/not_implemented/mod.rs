@@ -4,6 +4,8 @@
 //! read; this file only sees to it that the sentence is told once. The event's name follows from the object's uid and the sentence, so that
 //! neither a restart nor a later change of the object repeats it.
 
+#[cfg(test)]
+mod fields;
 pub mod partly;
 pub mod table;
 

@@ -33,16 +33,18 @@ pub fn service(object: &Value) -> Option<String> {
         return None;
     }
     let address = text(object, "/spec/clusterIP");
+    let external = object["spec"]["externalIPs"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let addresses = [address].into_iter().chain(external).collect::<Vec<_>>().join(", ");
     let instead = "reach its pods by their own addresses or by `kubectl port-forward`";
     let sentence = match text(object, "/spec/type") {
         "ExternalName" => format!("skiff has no cluster DNS yet: no name leads to {}", text(object, "/spec/externalName")),
         _ if address == "None" => "skiff has no cluster DNS yet: the name of this headless Service leads to no pod".to_owned(),
         "LoadBalancer" => {
-            format!("skiff has no service proxy yet: nothing forwards {address} or its node ports, and it gets no load balancer; {instead}")
+            format!("skiff has no service proxy yet: nothing forwards {addresses} or its node ports, and it gets no load balancer; {instead}")
         }
-        "NodePort" => format!("skiff has no service proxy yet: nothing forwards {address} or its node ports; {instead}"),
+        "NodePort" => format!("skiff has no service proxy yet: nothing forwards {addresses} or its node ports; {instead}"),
         _ if address.is_empty() => return None, // not complete
-        _ => format!("skiff has no service proxy yet: nothing forwards {address}; {instead}"),
+        _ => format!("skiff has no service proxy yet: nothing forwards {addresses}; {instead}"),
     };
     Some(sentence)
 }
@@ -88,7 +90,7 @@ mod tests {
         let own = json!({"metadata": {"namespace": "default", "name": "kubernetes"}, "spec": {"type": "ClusterIP", "clusterIP": "10.96.0.1"}});
         let label = |mode: &str, level: &str| json!({"metadata": {"labels": {format!("pod-security.kubernetes.io/{mode}"): level}}});
         let spec = |spec: Value| json!({ "spec": spec });
-        let cases: [(Decide, Value, Option<&str>); 19] = [
+        let cases: [(Decide, Value, Option<&str>); 20] = [
             (namespace, json!({"metadata": {"labels": {"a": "b"}}}), None),
             (namespace, json!({"metadata": {}}), None),
             (namespace, label("enforce", "privileged"), None),
@@ -99,6 +101,7 @@ mod tests {
             (secret, json!({"type": "kubernetes.io/service-account-token", "data": {"token": "eA=="}}), None),
             (service, own, None),
             (service, spec(json!({"type": "ClusterIP", "clusterIP": "10.96.0.7"})), Some("forwards 10.96.0.7;")),
+            (service, spec(json!({"type": "ClusterIP", "clusterIP": "10.96.0.7", "externalIPs": ["192.0.2.1"]})), Some("10.96.0.7, 192.0.2.1;")),
             (service, spec(json!({"type": "NodePort", "clusterIP": "10.96.0.7"})), Some("node ports")),
             (service, spec(json!({"type": "LoadBalancer", "clusterIP": "10.96.0.7"})), Some("load balancer")),
             (service, spec(json!({"type": "ClusterIP", "clusterIP": "None"})), Some("headless")),
