@@ -130,6 +130,8 @@ pub struct Correlator {
     told: BTreeMap<String, Told>,
     similar: BTreeMap<String, Similar>,
     spam: BTreeMap<ObjectRef, Bucket>,
+    /// The number in the last event's name: events of one moment need names of their own.
+    last_number: u128,
 }
 
 struct Told {
@@ -151,7 +153,7 @@ struct Bucket {
 impl Correlator {
     /// Nothing told yet.
     pub fn new(source: Source) -> Self {
-        Self { source, told: BTreeMap::new(), similar: BTreeMap::new(), spam: BTreeMap::new() }
+        Self { source, told: BTreeMap::new(), similar: BTreeMap::new(), spam: BTreeMap::new(), last_number: 0 }
     }
 
     /// Decides about one happening at `now` (since the epoch).
@@ -176,7 +178,8 @@ impl Correlator {
             let text = |path: &str| told.event["metadata"][path].as_str().unwrap_or_default().to_owned();
             return Outcome::Count { namespace: text("namespace"), name: text("name"), patch, whole: told.event.clone() };
         }
-        let event = first(&self.source, &happening, now);
+        self.last_number = now.as_nanos().max(self.last_number + 1);
+        let event = first(&self.source, &happening, now, self.last_number);
         if self.told.len() >= REMEMBERED {
             let oldest = self.told.iter().min_by_key(|(_, told)| told.last).map(|(key, _)| key.clone());
             oldest.map(|key| self.told.remove(&key));
@@ -222,10 +225,10 @@ impl Correlator {
     }
 }
 
-fn first(source: &Source, happening: &Happening, now: Duration) -> Value {
+fn first(source: &Source, happening: &Happening, now: Duration, number: u128) -> Value {
     let about = &happening.about;
     let namespace = if about.namespace.is_empty() { "default" } else { &about.namespace };
-    let metadata = json!({"name": format!("{}.{:x}", about.name, now.as_nanos()), "namespace": namespace});
+    let metadata = json!({"name": format!("{}.{number:x}", about.name), "namespace": namespace});
     let mut event = json!({
         "apiVersion": "v1", "kind": "Event", "metadata": metadata, "involvedObject": reference(about),
         "type": happening.kind.as_str(), "reason": happening.reason, "message": happening.message,
@@ -430,6 +433,17 @@ mod tests {
         assert_eq!(json!(name), event["metadata"]["name"]);
         assert_eq!((&patch["count"], &patch["lastTimestamp"]), (&json!(2), &json!("1970-01-01T00:00:09Z")));
         assert_eq!(whole["firstTimestamp"], json!("1970-01-01T00:00:01Z"));
+    }
+
+    #[test]
+    fn events_of_one_moment_have_names_of_their_own() {
+        let mut correlator = correlator(Style::Core);
+        let mut name = |message: &str| match correlator.observe(happening(message), Duration::from_secs(1)) {
+            Outcome::Create(event) => event["metadata"]["name"].clone(),
+            Outcome::Count { .. } | Outcome::Drop => panic!("each is new"),
+        };
+        let (one, other, third) = (name("one"), name("other"), name("third"));
+        assert!(one != other && other != third && one != third, "{one} {other} {third}");
     }
 
     #[test]
