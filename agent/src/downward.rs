@@ -3,6 +3,7 @@
 use crate::pod;
 use k8s_openapi::api::core::v1::{Container, ObjectFieldSelector, Pod, ResourceFieldSelector};
 use skiff_proto::quantity::Quantity;
+use skiff_proto::quote::quote;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
@@ -46,26 +47,8 @@ pub fn field(pod: &Pod, selector: &ObjectFieldSelector, facts: &Facts) -> Result
 
 /// `key="value"` a line, by key (`fieldpath.FormatMap`; values are quoted as Go's `%q`).
 fn format_map(entries: Option<&BTreeMap<String, String>>) -> String {
-    let lines = entries.into_iter().flatten().map(|(key, value)| format!("{key}={}", go_quote(value)));
+    let lines = entries.into_iter().flatten().map(|(key, value)| format!("{key}={}", quote(value)));
     lines.collect::<Vec<_>>().join("\n")
-}
-
-/// A string as Go's `%q` writes it.
-pub fn go_quote(text: &str) -> String {
-    let mut out = String::from('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            '\r' => out.push_str("\\r"),
-            c if c.is_control() => out.push_str(&format!("\\x{:02x}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }
 
 /// The value of a container's resource (`resource.ExtractContainerResourceValue`): in units of the divisor, rounded up.

@@ -3,47 +3,23 @@
 // What a test unwraps, it asserts; helpers of tests too.
 #![allow(clippy::unwrap_used)]
 
+mod inside;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures::StreamExt;
 use serde_json::{Value, json};
-use skiff_apiserver::bootstrap::bootstrap;
-use skiff_apiserver::dispatch::{Answer, ApiRequest, ApiResponse, RequestInfo, Server, Settings, Verb, WatchEvent};
+use skiff_apiserver::dispatch::{Answer, ApiRequest, ApiResponse, RequestInfo, Server, Verb, WatchEvent};
 use skiff_apiserver::grpc::ObjectService;
-use skiff_apiserver::registry::Resources;
-use skiff_apiserver::registry::clock::Environment;
-use skiff_apiserver::registry::describe::Describer;
 use skiff_apiserver::registry::options::Options;
-use skiff_apiserver::store::{self, Backend, Store};
 use skiff_proto::identity::UserInfo;
 use skiff_proto::status::Status;
 use skiff_proto::v1;
 use skiff_proto::v1::objects_server::Objects;
 
-/// A clock that the test moves and dice that count.
-struct Pretended {
-    now: AtomicI64,
-    dice: AtomicU64,
-}
-
-impl Environment for Pretended {
-    fn now(&self) -> i64 {
-        self.now.load(Ordering::Relaxed)
-    }
-    fn random(&self) -> u128 {
-        u128::from(self.dice.fetch_add(1, Ordering::Relaxed)) * 0x9E37_79B9_7F4A_7C15
-    }
-}
-
 async fn server() -> Arc<Server> {
-    let describe = Arc::new(Describer::new(&Resources::builtin()));
-    let store = Store::open(Backend::Memory, store::Options::default(), describe).unwrap();
-    let environment = Arc::new(Pretended { now: AtomicI64::new(1_767_225_600_000_000), dice: AtomicU64::new(1) });
-    let server = Server::new(Settings { store, environment, authenticator: None, toleration_seconds: 300, service_accounts: false });
-    bootstrap(&server, 6443).await.unwrap();
-    server
+    inside::api(Arc::new(inside::Pretended::default())).await
 }
 
 /// `verb group/version/resource namespace/name[/subresource] [query]`

@@ -178,7 +178,9 @@ impl Correlator {
             let text = |path: &str| told.event["metadata"][path].as_str().unwrap_or_default().to_owned();
             return Outcome::Count { namespace: text("namespace"), name: text("name"), patch, whole: told.event.clone() };
         }
-        self.last_number = now.as_nanos().max(self.last_number + 1);
+        // Sources tell of one object in one moment too: each has its own part of the millisecond.
+        let own = self.source.component.bytes().fold(0u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte))) % 1_000_000;
+        self.last_number = (now.as_nanos() + u128::from(own)).max(self.last_number + 1);
         let event = first(&self.source, &happening, now, self.last_number);
         if self.told.len() >= REMEMBERED {
             let oldest = self.told.iter().min_by_key(|(_, told)| told.last).map(|(key, _)| key.clone());
@@ -444,6 +446,19 @@ mod tests {
         };
         let (one, other, third) = (name("one"), name("other"), name("third"));
         assert!(one != other && other != third && one != third, "{one} {other} {third}");
+    }
+
+    #[test]
+    fn no_two_sources_give_one_name() {
+        let now = Duration::from_secs(1_767_225_600);
+        let named = |component: &str| {
+            let mut correlator = Correlator::new(Source { component: component.into(), host: String::new(), style: Style::Core });
+            match correlator.observe(happening("a"), now) {
+                Outcome::Create(event) => event["metadata"]["name"].to_string(),
+                Outcome::Count { .. } | Outcome::Drop => panic!("it is new"),
+            }
+        };
+        assert_ne!(named("kubelet"), named("default-scheduler"));
     }
 
     #[test]

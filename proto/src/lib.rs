@@ -6,6 +6,7 @@
 
 pub mod identity;
 pub mod quantity;
+pub mod quote;
 pub mod resource;
 pub mod rules;
 pub mod selector;

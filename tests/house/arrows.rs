@@ -26,4 +26,18 @@ fn arrows_point_one_way() {
         let has: Vec<&str> = knows[name].iter().map(String::as_str).collect();
         assert_eq!(has, may, "{name}");
     }
+    let everything = ["skiff", "skiff-tests"];
+    let known: BTreeSet<&str> = allowed.iter().map(|(name, _)| *name).chain(everything).collect();
+    assert_eq!(knows.keys().map(String::as_str).collect::<BTreeSet<_>>(), known, "a new crate says here whom it may know");
+}
+
+/// Nobody but the API server knows that there is a store, and nobody but the agent that there is Docker.
+#[test]
+fn what_one_crate_alone_may_touch() {
+    let metadata = crate::metadata(&["--no-deps"]);
+    for (dependency, owner) in [("sled", "skiff-apiserver"), ("bollard", "skiff-agent")] {
+        let uses = |package: &&serde_json::Value| package["dependencies"].as_array().unwrap().iter().any(|one| one["name"] == dependency);
+        let users: Vec<&str> = metadata["packages"].as_array().unwrap().iter().filter(uses).map(|package| package["name"].as_str().unwrap()).collect();
+        assert_eq!(users, [owner], "{dependency}");
+    }
 }

@@ -1,9 +1,11 @@
-//! What must stay true of the repository itself: who may know whom ([`arrows`]), what is depended on ([`dependencies`]), how files look ([`tidy`]).
+//! What must stay true of the repository itself: who may know whom ([`arrows`]), what is depended on ([`dependencies`]), how files look
+//! ([`tidy`]), who sees to each field of a pod ([`pod_fields`]).
 
 #![allow(clippy::unwrap_used)] // what a test unwraps, it asserts
 
 mod arrows;
 mod dependencies;
+mod pod_fields;
 mod tidy;
 
 use std::process::Command;

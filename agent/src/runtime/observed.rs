@@ -4,7 +4,7 @@ use k8s_openapi::jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use super::PodId;
+use super::{ContainerSpec, PodId};
 
 /// What is left of a pod on this node.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -54,15 +54,15 @@ pub struct ObservedContainer {
     pub sandbox: String,
     /// The container's name in the pod.
     pub name: String,
-    /// As [`ContainerSpec::attempt`](super::ContainerSpec::attempt).
+    /// As [`ContainerSpec::attempt`](ContainerSpec::attempt).
     pub attempt: u32,
     /// The image as `containerStatuses[].image` shows it.
     pub image: String,
     /// The image as `containerStatuses[].imageID` shows it.
     pub image_id: String,
-    /// As [`ContainerSpec::hash`](super::ContainerSpec::hash).
+    /// As [`ContainerSpec::hash`](ContainerSpec::hash).
     pub hash: String,
-    /// As [`ContainerSpec::labels`](super::ContainerSpec::labels).
+    /// As [`ContainerSpec::labels`](ContainerSpec::labels).
     pub labels: BTreeMap<String, String>,
     /// When it was made.
     pub created_at: Timestamp,
@@ -70,6 +70,25 @@ pub struct ObservedContainer {
     pub state: ContainerState,
     /// Who its first process is, where the runtime knows.
     pub user: Option<ObservedUser>,
+}
+
+impl ObservedContainer {
+    /// One that was made a moment ago and has not been started.
+    pub fn created(id: String, sandbox: &str, spec: &ContainerSpec, at: Timestamp) -> Self {
+        Self {
+            id,
+            sandbox: sandbox.to_owned(),
+            name: spec.name.clone(),
+            attempt: spec.attempt,
+            image: spec.image.clone(),
+            image_id: spec.image_id.clone(),
+            hash: spec.hash.clone(),
+            labels: spec.labels.clone(),
+            created_at: at,
+            state: ContainerState::Created,
+            user: None,
+        }
+    }
 }
 
 /// What a container does.

@@ -200,19 +200,7 @@ impl Runtime for Sim {
         let mut state = self.inner.state();
         state.number += 1;
         let id = format!("{:064x}", state.number);
-        let container = ObservedContainer {
-            id: id.clone(),
-            sandbox: sandbox.to_owned(),
-            name: spec.name.clone(),
-            attempt: spec.attempt,
-            image: spec.image.clone(),
-            image_id: spec.image_id.clone(),
-            hash: spec.hash.clone(),
-            labels: spec.labels.clone(),
-            created_at: self.inner.clock.now(),
-            state: ContainerState::Created,
-            user: None,
-        };
+        let container = ObservedContainer::created(id.clone(), sandbox, spec, self.inner.clock.now());
         let Some(pod) = state.pods.get_mut(&spec.pod.uid) else { return Err(missing(sandbox)) };
         pod.containers.insert(0, container);
         state.scripts.insert(id.clone(), script(spec));

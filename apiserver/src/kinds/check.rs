@@ -81,19 +81,40 @@ pub fn resource_amount(resource: &str, amount: &Value, path: &Path, out: &mut Ve
     }
 }
 
+/// Objects that a quota counts.
+const COUNTS: [&str; 9] = [
+    "pods",
+    "resourcequotas",
+    "services",
+    "replicationcontrollers",
+    "secrets",
+    "configmaps",
+    "persistentvolumeclaims",
+    "services.nodeports",
+    "services.loadbalancers",
+];
+
+/// What a quota sums: `IsStandardQuotaResourceName`, without counts and huge pages.
+const SUMS: [&str; 10] = [
+    "cpu",
+    "memory",
+    "ephemeral-storage",
+    "requests.cpu",
+    "requests.memory",
+    "requests.storage",
+    "requests.ephemeral-storage",
+    "limits.cpu",
+    "limits.memory",
+    "limits.ephemeral-storage",
+];
+
+/// `IsStandardQuotaResourceName`, without huge pages: counted or summed by any quota.
+pub fn is_quota_resource(resource: &str) -> bool {
+    COUNTS.contains(&resource) || SUMS.contains(&resource)
+}
+
 /// `IsIntegerResourceName`: counts of objects, and extended resources.
 pub fn is_counted(resource: &str) -> bool {
-    const COUNTS: [&str; 9] = [
-        "pods",
-        "resourcequotas",
-        "services",
-        "replicationcontrollers",
-        "secrets",
-        "configmaps",
-        "persistentvolumeclaims",
-        "services.nodeports",
-        "services.loadbalancers",
-    ];
     COUNTS.contains(&resource) || is_extended(resource)
 }
 

@@ -81,10 +81,7 @@ impl Inside {
     }
 
     async fn make(environment: Arc<dyn Environment>, service_accounts: bool) -> Self {
-        let describe = Arc::new(Describer::new(&Resources::builtin()));
-        let time = environment.clone();
-        let clock = move || UNIX_EPOCH + Duration::from_micros(u64::try_from(time.now()).unwrap());
-        let store = Store::open(Backend::Memory, Options { clock: Arc::new(clock), ..Options::default() }, describe).unwrap();
+        let store = store(environment.clone());
         let authenticator = Arc::new(Authenticator::new(&keys().ca).unwrap());
         authenticator.believe(Tokens::new(&keys().service_accounts).unwrap(), store.clone());
         let api = Server::new(Settings { store, environment, authenticator: Some(authenticator.clone()), toleration_seconds: 300, service_accounts });
@@ -127,6 +124,20 @@ impl Inside {
         let channel = Endpoint::from_static("http://localhost").connect_with_connector(once).await.unwrap();
         ObjectsClient::new(channel)
     }
+}
+
+/// The door alone, behind which everybody is believed to be who they say. Nobody makes accounts, so no pod gets one.
+pub async fn api(environment: Arc<dyn Environment>) -> Arc<Server> {
+    let store = store(environment.clone());
+    let api = Server::new(Settings { store, environment, authenticator: None, toleration_seconds: 300, service_accounts: false });
+    bootstrap(&api, 6443).await.unwrap();
+    api
+}
+
+fn store(environment: Arc<dyn Environment>) -> Store {
+    let clock = move || UNIX_EPOCH + Duration::from_micros(u64::try_from(environment.now()).unwrap());
+    let describe = Arc::new(Describer::new(&Resources::builtin()));
+    Store::open(Backend::Memory, Options { clock: Arc::new(clock), ..Options::default() }, describe).unwrap()
 }
 
 /// The keys of every server of this test program.

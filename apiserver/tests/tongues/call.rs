@@ -44,6 +44,8 @@ pub enum Act {
     Delete(Delete),
     /// A pod to a node.
     Bind(&'static str),
+    /// The same, as a batch of one.
+    BindBatch(&'static str),
 }
 
 /// How an object is deleted.
@@ -60,7 +62,7 @@ pub struct Delete {
 }
 
 /// The names of all acts, in order.
-pub const ACTS: [&str; 8] = ["bind", "create", "delete", "get", "list", "patch", "update", "update-status"];
+pub const ACTS: [&str; 9] = ["bind", "bind-batch", "create", "delete", "get", "list", "patch", "update", "update-status"];
 
 impl Act {
     /// As the service calls it.
@@ -74,6 +76,7 @@ impl Act {
             Self::Patch(_) => "patch",
             Self::Delete(_) => "delete",
             Self::Bind(_) => "bind",
+            Self::BindBatch(_) => "bind-batch",
         }
     }
 }
@@ -159,6 +162,11 @@ impl Call {
     /// Assigns a pod.
     pub fn bind(namespace: &'static str, name: &'static str, node: &'static str) -> Self {
         Self::new(Act::Bind(node), "pods", namespace, name, String::new())
+    }
+
+    /// Assigns a pod, in a batch.
+    pub fn bind_batch(namespace: &'static str, name: &'static str, node: &'static str) -> Self {
+        Self::new(Act::BindBatch(node), "pods", namespace, name, String::new())
     }
 
     /// The same of a subresource.

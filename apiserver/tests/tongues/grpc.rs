@@ -81,9 +81,10 @@ impl Grpc {
                 let asked = v1::ListRequest { resource, namespace, label_selector, field_selector, limit: *limit, r#continue };
                 return Ok(list(client.list(self.request(asked)).await?.into_inner()));
             }
-            Act::Bind(node) => {
-                let binding = v1::Binding { namespace, name, uid: String::new(), node: (*node).to_owned() };
-                return bound(client.bind(self.request(binding)).await?.into_inner());
+            Act::Bind(node) => return bound(client.bind(self.request(binding(call, node))).await?.into_inner()),
+            Act::BindBatch(node) => {
+                let batch = v1::BindBatchRequest { bindings: vec![binding(call, node)] };
+                return bound(client.bind_batch(self.request(batch)).await?.into_inner().results.remove(0));
             }
         };
         Ok(self::object(object.into_inner()))
@@ -167,6 +168,10 @@ fn list(list: v1::ListResponse) -> Value {
         item
     });
     json!({"items": items.collect::<Vec<_>>(), "revision": list.revision.to_string(), "continue": list.r#continue, "remaining": list.remaining})
+}
+
+fn binding(call: &Call, node: &str) -> v1::Binding {
+    v1::Binding { namespace: call.namespace.to_owned(), name: call.name.to_owned(), uid: String::new(), node: node.to_owned() }
 }
 
 fn bound(result: v1::BindResult) -> Result<Value, tonic::Status> {

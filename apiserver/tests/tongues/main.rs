@@ -59,6 +59,15 @@ fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).unwrap()
 }
 
+/// The service has no method that the story leaves out; a watch has tests of its own below.
+#[test]
+fn the_story_leaves_nothing_out() {
+    let methods = include_str!("../../../proto/proto/skiff/v1/objects.proto").lines().filter_map(|line| line.trim().strip_prefix("rpc "));
+    let named: BTreeSet<String> = methods.map(|line| line.split('(').next().unwrap().to_lowercase()).collect();
+    let told = call::ACTS.iter().map(|act| act.replace('-', "")).chain(["watch".to_owned()]);
+    assert_eq!(named, told.collect());
+}
+
 /// A refusal before anybody knows what is asked: of a token that nobody signed.
 #[tokio::test(start_paused = true)]
 async fn a_stranger_is_refused_the_same_in_both_tongues() {

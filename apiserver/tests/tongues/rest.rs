@@ -112,7 +112,7 @@ fn list(body: &Value) -> Value {
 fn method(call: &Call) -> &'static str {
     match call.act {
         Act::Get | Act::List { .. } => "GET",
-        Act::Create | Act::Bind(_) => "POST",
+        Act::Create | Act::Bind(_) | Act::BindBatch(_) => "POST",
         Act::Update | Act::UpdateStatus => "PUT",
         Act::Patch(_) => "PATCH",
         Act::Delete(_) => "DELETE",
@@ -126,7 +126,7 @@ fn content_type(act: &Act) -> &'static str {
         Act::Patch(PatchType::Strategic) => "application/strategic-merge-patch+json",
         Act::Patch(PatchType::Apply) => "application/apply-patch+yaml",
         Act::Patch(PatchType::Unspecified) => "",
-        Act::Get | Act::List { .. } | Act::Create | Act::Update | Act::UpdateStatus | Act::Delete(_) | Act::Bind(_) => "application/json",
+        Act::Get | Act::List { .. } | Act::Create | Act::Update | Act::UpdateStatus | Act::Delete(_) | Act::Bind(_) | Act::BindBatch(_) => "application/json",
     }
 }
 
@@ -140,7 +140,7 @@ fn uri(call: &Call, memory: &Memory) -> String {
     let mut path = collection(call.resource, call.namespace);
     let subresource = match call.act {
         Act::UpdateStatus => "status",
-        Act::Bind(_) => "binding",
+        Act::Bind(_) | Act::BindBatch(_) => "binding",
         Act::Get | Act::List { .. } | Act::Create | Act::Update | Act::Patch(_) | Act::Delete(_) => call.subresource,
     };
     for part in [call.name, subresource].into_iter().filter(|part| !part.is_empty()) {
@@ -170,14 +170,14 @@ fn uri(call: &Call, memory: &Memory) -> String {
             add("fieldManager", "tester".to_owned());
             add("force", call.force.to_string());
         }
-        Act::Get | Act::Create | Act::Update | Act::UpdateStatus | Act::Patch(_) | Act::Bind(_) => {}
+        Act::Get | Act::Create | Act::Update | Act::UpdateStatus | Act::Patch(_) | Act::Bind(_) | Act::BindBatch(_) => {}
     }
     format!("{path}?{}", query.join("&"))
 }
 
 fn body(call: &Call, memory: &Memory) -> String {
     match &call.act {
-        Act::Bind(node) => json!({"metadata": {"name": call.name}, "target": {"kind": "Node", "name": node}}).to_string(),
+        Act::Bind(node) | Act::BindBatch(node) => json!({"metadata": {"name": call.name}, "target": {"kind": "Node", "name": node}}).to_string(),
         Act::Delete(how) if !how.uid.is_empty() || !how.revision.is_empty() => {
             let given = |text: &str| (!text.is_empty()).then(|| memory.fill(text));
             json!({"preconditions": {"uid": given(how.uid), "resourceVersion": given(how.revision)}}).to_string()

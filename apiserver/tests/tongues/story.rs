@@ -165,7 +165,11 @@ fn binding() -> Part {
         (200, "where it is", Call::get("pods", "n", "p")),
         (409, "and not again", Call::bind("n", "p", "node-2").by(Who::Scheduler)),
         (404, "and nothing else", Call::bind("n", "none", "node-1").by(Who::Scheduler)),
+        (404, "nor in a batch", Call::bind_batch("n", "none", "node-1").by(Who::Scheduler)),
         (403, "and nobody else sends it", Call::bind("n", "q", "node-1").by(Who::Jane)),
+        (201, "and one in a batch", Call::create("pods", "n", pod("r"))),
+        (201, "goes to the node too", Call::bind_batch("n", "r", "node-1").by(Who::Scheduler)),
+        (200, "where it is", Call::get("pods", "n", "r")),
         (201, "it may be asked to go", Call::create("pods", "n", json!({"metadata": {"name": "q", "namespace": "n"}})).named("q").of("eviction").dry()),
     ]
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use json_patch::merge;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -113,24 +114,6 @@ impl World {
 
     fn sizes(&self) -> Vec<i64> {
         self.sets.iter().map(|set| set["spec"]["replicas"].as_i64().unwrap()).collect()
-    }
-}
-
-/// JSON merge patch (RFC 7396).
-fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(fields) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    for (key, value) in fields {
-        if value.is_null() {
-            target.as_object_mut().unwrap().remove(key);
-        } else {
-            merge(&mut target[key], value);
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use json_patch::merge;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -47,7 +48,7 @@ impl World {
             may
         };
         if let Some(status) = plan.status.as_ref().filter(|_| may()) {
-            json_patch_merge(&mut self.job, status);
+            merge(&mut self.job, status);
             self.said.extend(plan.events.iter().map(|said| said.reason.clone()));
         } else if plan.status.is_some() {
             return;
@@ -105,24 +106,6 @@ impl World {
     fn conditions(&self) -> Vec<String> {
         let all = self.job["status"]["conditions"].as_array().cloned().unwrap_or_default();
         all.iter().filter(|condition| condition["status"] == "True").map(|condition| condition["type"].as_str().unwrap().to_owned()).collect()
-    }
-}
-
-/// JSON merge patch (RFC 7396).
-fn json_patch_merge(target: &mut Value, patch: &Value) {
-    let Value::Object(fields) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    for (key, value) in fields {
-        if value.is_null() {
-            target.as_object_mut().unwrap().remove(key);
-        } else {
-            json_patch_merge(&mut target[key], value);
-        }
     }
 }
 

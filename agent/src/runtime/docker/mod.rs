@@ -37,8 +37,8 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::task::AbortHandle;
 
 use super::{
-    Connection, ContainerSpec, ContainerState, ContainerUsage, ExecRequest, ExecResult, Image, ListedImage, LogOptions, NamespaceMode, ObservedContainer,
-    ObservedPod, ObservedSandbox, PodId, ResourceSpec, Runtime, RuntimeError, RuntimeEvent, SandboxSpec, SandboxState, Session,
+    Connection, ContainerSpec, ContainerUsage, ExecRequest, ExecResult, Image, ListedImage, LogOptions, NamespaceMode, ObservedContainer, ObservedPod,
+    ObservedSandbox, PodId, ResourceSpec, Runtime, RuntimeError, RuntimeEvent, SandboxSpec, SandboxState, Session,
 };
 use crate::images::OwnImages;
 use cache::Cache;
@@ -302,19 +302,7 @@ impl Runtime for DockerRuntime {
             _ => String::new(),
         };
         let id = self.create(&labels::container_name(spec), create::container(spec, &self.owner, &self.place, sandbox, shared, &image_user)).await?;
-        let container = ObservedContainer {
-            id: id.clone(),
-            sandbox: sandbox.to_owned(),
-            name: spec.name.clone(),
-            attempt: spec.attempt,
-            image: spec.image.clone(),
-            image_id: spec.image_id.clone(),
-            hash: spec.hash.clone(),
-            labels: spec.labels.clone(),
-            created_at: now(),
-            state: ContainerState::Created,
-            user: None,
-        };
+        let container = ObservedContainer::created(id.clone(), sandbox, spec, now());
         self.cache().made(&id, Seen { pod: spec.pod.clone(), pid: 0, thing: Thing::Container(Box::new(container)) });
         Ok(id)
     }

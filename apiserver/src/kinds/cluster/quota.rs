@@ -8,28 +8,6 @@ use crate::kinds::json::{entries, is_empty, items, text};
 use crate::kinds::name as names;
 use crate::kinds::path::Path;
 
-/// Counted and summed by any quota.
-const STANDARD: &[&str] = &[
-    "cpu",
-    "memory",
-    "ephemeral-storage",
-    "requests.cpu",
-    "requests.memory",
-    "requests.storage",
-    "requests.ephemeral-storage",
-    "limits.cpu",
-    "limits.memory",
-    "limits.ephemeral-storage",
-    "pods",
-    "resourcequotas",
-    "services",
-    "replicationcontrollers",
-    "secrets",
-    "configmaps",
-    "persistentvolumeclaims",
-    "services.nodeports",
-    "services.loadbalancers",
-];
 /// What may be under a quota that looks at pods of some kind only.
 const POD_SCOPED: &[&str] = &["pods", "cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"];
 const SCOPES: &[&str] =
@@ -73,7 +51,7 @@ pub fn faults(object: &Value) -> Vec<FieldError> {
 fn resource_name(resource: &str, path: &Path, errors: &mut Vec<FieldError>) {
     let mut wrong = names::qualified(resource);
     if wrong.is_empty() && !resource.contains('/') {
-        let known = STANDARD.contains(&resource) || resource.starts_with("hugepages-") || resource.starts_with("requests.hugepages-");
+        let known = check::is_quota_resource(resource) || resource.starts_with("hugepages-") || resource.starts_with("requests.hugepages-");
         if !known {
             wrong.push("must be a standard resource type or fully qualified".to_owned());
             wrong.push("must be a standard resource for quota".to_owned());
@@ -94,7 +72,7 @@ fn scopes(spec: &Value, errors: &mut Vec<FieldError>) {
         for (resource, _) in entries(&spec["hard"]) {
             let fits = match *scope {
                 "Terminating" | "NotTerminating" | "NotBestEffort" | "PriorityClass" => {
-                    POD_SCOPED.contains(&resource.as_str()) || !STANDARD.contains(&resource.as_str())
+                    POD_SCOPED.contains(&resource.as_str()) || !check::is_quota_resource(resource)
                 }
                 "BestEffort" => resource == "pods",
                 _ => true, // the other scopes take every resource

@@ -102,35 +102,13 @@ fn resource_name(resource: &str, of: Of, path: &Path, out: &mut Vec<FieldError>)
 
 /// `validateResourceName`: qualified, and one of Kubernetes' own if it has no domain.
 pub fn standard_name(resource: &str, path: &Path, out: &mut Vec<FieldError>) {
-    const STANDARD: [&str; 20] = [
-        "cpu",
-        "memory",
-        "ephemeral-storage",
-        "requests.cpu",
-        "requests.memory",
-        "requests.ephemeral-storage",
-        "limits.cpu",
-        "limits.memory",
-        "limits.ephemeral-storage",
-        "pods",
-        "resourcequotas",
-        "services",
-        "replicationcontrollers",
-        "secrets",
-        "configmaps",
-        "persistentvolumeclaims",
-        "storage",
-        "requests.storage",
-        "services.nodeports",
-        "services.loadbalancers",
-    ];
     let faults = name::qualified(resource);
     if !faults.is_empty() {
         crate::kinds::check::faults(resource, path, faults, out);
         return;
     }
     let huge = is_huge(resource) || resource.starts_with("requests.hugepages-");
-    if !resource.contains('/') && !STANDARD.contains(&resource) && !huge {
+    if !resource.contains('/') && resource != "storage" && !crate::kinds::check::is_quota_resource(resource) && !huge {
         out.push(FieldError::invalid(path, resource, "must be a standard resource type or fully qualified"));
     }
 }
