@@ -207,7 +207,7 @@ fn show(gvk: &Gvk) -> String {
     format!("{}/{}, Kind={}", gvk.group, gvk.version, gvk.kind)
 }
 
-/// The paths of `fieldsV1` that begin at an object's root.
+/// Everything that differs.
 pub(super) fn all_of(one: &Difference) -> Set {
     one.written.union(&one.removed)
 }
