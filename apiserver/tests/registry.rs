@@ -352,6 +352,24 @@ async fn apply(server: &Server, resource: &str, at: &str, query: &str, body: Val
     Ok(value(server.handle(request).await?))
 }
 
+#[tokio::test]
+async fn an_apply_that_creates_needs_the_right_to_create() {
+    let server = server().await;
+    let (group, rules) = ("rbac.authorization.k8s.io", json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["patch"]}]));
+    ask(&server, Verb::Create, &format!("{group}/v1/roles"), "default", "", json!({"metadata": {"name": "p"}, "rules": rules})).await.unwrap();
+    let binding = json!({"metadata": {"name": "p"}, "roleRef": {"apiGroup": group, "kind": "Role", "name": "p"}, "subjects": [{"kind": "User", "name": "bob", "apiGroup": group}]});
+    ask(&server, Verb::Create, &format!("{group}/v1/rolebindings"), "default", "", binding).await.unwrap();
+    let bobs = || {
+        let user = UserInfo { name: "bob".to_owned(), groups: Vec::new(), ..UserInfo::admin() };
+        let mut request = request(user, Verb::Patch, "v1/configmaps", "default/a", "fieldManager=bob", &map("a", "1"));
+        request.content_type = "application/apply-patch+yaml".to_owned();
+        request
+    };
+    assert_eq!(server.handle(bobs()).await.err().map(|status| status.code), Some(403));
+    ask(&server, Verb::Create, "v1/configmaps", "default", "", map("a", "1")).await.unwrap();
+    assert!(server.handle(bobs()).await.is_ok());
+}
+
 /// Who wrote: manager, operation, version, subresource and fields of each entry.
 fn writers(object: &Value) -> Vec<(String, String)> {
     let entries = object["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
