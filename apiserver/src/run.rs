@@ -72,6 +72,9 @@ pub async fn run(config: Config, ready: Option<oneshot::Sender<SocketAddr>>, sto
     });
     let failed = |status| RunError::Bootstrap(Box::new(status));
     bootstrap::bootstrap(&api, address.port()).await.map_err(failed)?;
+    if advertise::reachable(&listening).is_empty() {
+        tracing::info!(?listening, "the kubernetes Service gets no endpoints: pods reach no loopback but their own");
+    }
     advertise::advertise(&api, &listening).await.map_err(failed)?;
     trust.write_kubeconfig(&config.data_dir, address)?;
     let keeper = tokio::spawn(keep(api.clone(), listening, stop.clone()));
