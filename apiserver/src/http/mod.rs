@@ -6,6 +6,7 @@
 //! streams into pods in [`connect`].
 
 pub mod body;
+pub mod coalesce;
 pub mod connect;
 pub mod discovery;
 pub mod impersonate;

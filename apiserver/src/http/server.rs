@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::body::BoxError;
+use super::coalesce::{coalesce, drive};
 use super::{Edge, Peer};
 
 /// More connections than this wait to be accepted.
@@ -104,21 +105,21 @@ where
         let (edge, peer) = (edge.clone(), peer.clone());
         async move { Ok::<_, Infallible>(edge.answer(peer, request).await) }
     });
-    let io = TokioIo::new(stream);
     if is_http2 {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder.timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS).keep_alive_interval(Duration::from_secs(30));
         builder.initial_stream_window_size(1 << 20).initial_connection_window_size(1 << 22).max_send_buf_size(1 << 18);
-        let mut serving = std::pin::pin!(builder.serve_connection(io, service));
+        let (stream, sender) = coalesce(stream);
+        let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
         tokio::select! {
-            ended = serving.as_mut() => return Ok(ended?),
+            ended = drive(serving.as_mut(), &sender) => return ended,
             () = stop.cancelled() => serving.as_mut().graceful_shutdown(),
         }
-        Ok(serving.await?)
+        drive(serving, &sender).await
     } else {
         let mut builder = http1::Builder::new();
         builder.pipeline_flush(true);
-        let mut serving = std::pin::pin!(builder.serve_connection(io, service).with_upgrades());
+        let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service).with_upgrades());
         tokio::select! {
             ended = serving.as_mut() => return Ok(ended?),
             () = stop.cancelled() => serving.as_mut().graceful_shutdown(),
