@@ -84,7 +84,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("skiff: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<logging::BadFilter>() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -69,7 +69,7 @@ pub fn serve<F>(threads: usize, service: impl FnOnce(health::SetLogLevel, Cancel
 where
     F: Future<Output = Result<()>>,
 {
-    let log_level = logging::start();
+    let log_level = logging::start()?;
     runtime(threads)?.block_on(async {
         let stop = CancellationToken::new();
         tokio::spawn(stop_at_signal(stop.clone()));
