@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use skiff_client::api::Api;
 use skiff_proto::resource::CONFIGMAPS;
 use skiff_proto::v1;
 
@@ -116,16 +115,17 @@ async fn rest(lab: &Lab, clients: usize, work: Work) -> Result<f64> {
 }
 
 async fn grpc_creates(lab: &Lab, clients: usize, run: usize) -> Result<f64> {
+    let connector = Connector::http2(lab)?;
     let (over, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let mut tasks = Vec::new();
     for number in 0..clients {
-        let (api, over, done): (Arc<dyn Api>, _, _) = (lab.api()?, over.clone(), done.clone());
+        let (mut client, over, done) = (connector.objects().await?, over.clone(), done.clone());
         tasks.push(tokio::spawn(async move {
             let mut count = 0;
             while !over.load(Ordering::Relaxed) {
                 count += 1;
                 let json = config_map(&format!("g{run}-c{number}-{count}")).into();
-                api.create(v1::CreateRequest { resource: CONFIGMAPS.into(), namespace: "default".into(), json, ..Default::default() }).await?;
+                client.create(v1::CreateRequest { resource: CONFIGMAPS.into(), namespace: "default".into(), json, ..Default::default() }).await?;
                 done.fetch_add(1, Ordering::Relaxed);
             }
             Ok(())
