@@ -174,11 +174,29 @@ fn print_next(files: &Files, spec: &ClusterSpec, merged: Option<PathBuf>, took: 
         Some(path) => say!("kubectl's context is now `skiff` ({}).", path.display()),
         None => say!("export KUBECONFIG={}", files.kubeconfig().display()),
     }
+    let skiff = called(std::env::args().next());
     say!();
     say!("Try:  kubectl apply -f examples/web.yaml");
     say!("      kubectl get pods -o wide -w");
     if let Some(node) = names.get(1).or(names.first()) {
-        say!("      skiff node kill {node}        # and watch it heal; then: skiff node start {node}");
+        say!("      {skiff} node kill {node}        # and watch it heal; then: {skiff} node start {node}");
     }
-    say!("      skiff status; skiff down");
+    say!("      {skiff} status; {skiff} down");
+}
+
+/// How to call this program again from the same place: by its path, unless the shell found it.
+fn called(first_argument: Option<String>) -> String {
+    first_argument.filter(|name| name.contains('/')).unwrap_or_else(|| "skiff".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::called;
+
+    #[test]
+    fn what_to_type_next_works_where_it_is_read() {
+        for (argument, typed) in [(Some("target/release/skiff"), "target/release/skiff"), (Some("skiff"), "skiff"), (None, "skiff")] {
+            assert_eq!(called(argument.map(str::to_owned)), typed);
+        }
+    }
 }
