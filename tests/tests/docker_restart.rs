@@ -13,6 +13,8 @@ const SOON: Duration = Duration::from_secs(120);
 struct Dockerd {
     dir: PathBuf,
     process: Option<Child>,
+    /// Its default bridge. Not `none`: that makes dockerd remove `docker0`, which is the machine's Docker's.
+    bridge: String,
     /// The devices of its networks, which outlive it where it cannot remove them.
     bridges: Vec<String>,
 }
@@ -27,9 +29,21 @@ impl Dockerd {
         let dir = std::env::temp_dir().join(format!("skiff-dockerd-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         std::fs::write(dir.join("daemon.json"), "{}").unwrap(); // not the machine's, which may say what the flags say
-        let mut dockerd = Self { dir, process: None, bridges: Vec::new() };
+        let bridge = format!("skiff{}", std::process::id());
+        let mut dockerd = Self { dir, process: None, bridge, bridges: Vec::new() };
+        dockerd.make_bridge();
         dockerd.run();
         Some(dockerd)
+    }
+
+    /// With an address out of the range that is for tests of networks (RFC 2544).
+    fn make_bridge(&self) {
+        let address = format!("198.18.{}.1/28", std::process::id() % 256);
+        for words in
+            [&["link", "add", &self.bridge, "type", "bridge"][..], &["addr", "add", &address, "dev", &self.bridge], &["link", "set", &self.bridge, "up"]]
+        {
+            run(Command::new("ip").args(words), "").ok();
+        }
     }
 
     fn host(&self) -> String {
@@ -45,7 +59,7 @@ impl Dockerd {
         command.args(["--host", &self.host(), "--config-file", &place("daemon.json"), "--pidfile", &place("pid")]);
         command.args(["--data-root", &place("data"), "--exec-root", &place("run")]);
         command.args(["--containerd-namespace", &name, "--containerd-plugins-namespace", &format!("{name}-plugins")]);
-        command.args(["--bridge", "none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"]);
+        command.args(["--bridge", &self.bridge, "--iptables=false", "--ip-forward=false", "--ip-masq=false"]);
         self.process = Some(command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
         eventually(SOON, || {
             let ended = self.process.as_mut().unwrap().try_wait().unwrap();
@@ -110,7 +124,7 @@ impl Drop for Dockerd {
         for pid in self.remains() {
             run(Command::new("kill").args(["-9", &pid]), "");
         }
-        for bridge in &self.bridges {
+        for bridge in self.bridges.iter().chain([&self.bridge]) {
             run(Command::new("ip").args(["link", "delete", bridge]), ""); // `down --purge` has removed it, where Docker answered
         }
         let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
