@@ -32,7 +32,10 @@ run() {
   sleep "${2:-1}"
 }
 
-run 'skiff up --no-kubeconfig --port 16443 | head -1'
+# on a port of its own, and without the context that the user has
+say 'skiff up'
+skiff up --no-kubeconfig --port 26443 2>/dev/null | head -1
+echo
 run 'kubectl apply -f examples/web.yaml' 2.5
 columns='-o custom-columns=NAME:.metadata.name,STATUS:.status.phase,IP:.status.podIP,NODE:.spec.nodeName'
 run "kubectl get pods $columns" 2
