@@ -44,6 +44,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Error> {
     let source = EventSource { component: "kubelet".into(), host: config.node_name.clone(), style: Style::Core };
     let recorder = Recorder::new(config.api.clone(), source, config.clock.clone());
     let services = Informer::<ServiceView>::all(config.api.clone(), resource::SERVICES);
+    // Only for what stands before the ids of containers: a Docker that does not answer yet is called docker all the same.
     let version = config.runtime.version().await.unwrap_or_default();
     let shared = Arc::new(Shared {
         recorder: recorder.clone(),

@@ -107,36 +107,37 @@ impl SledDisk {
 
 impl Disk for SledDisk {
     fn apply(&mut self, batch: &Batch) -> Result<(), DiskError> {
-        // What is one record is all or nothing by itself: sled's batches cost a second write, and wake most of its threads.
-        if let Batch { puts, garbage, floor: None, ceiling: None } = batch
-            && let ([kept], []) = (puts.as_slice(), garbage.as_slice())
-        {
-            let version = &kept.version;
-            record::encode(&mut self.scratch, kept.at, kept.kind, &version.key, &version.json)?;
-            if self.scratch.len() <= record::CHUNK {
-                let tree = &self.opened()?.tree;
-                return tree.insert(record::chunk_key(version.revision, 0), self.scratch.as_slice()).map(drop).map_err(words);
-            }
-        }
-        let mut changes = ::sled::Batch::default();
+        let mut changes: Vec<(Vec<u8>, Option<::sled::IVec>)> = Vec::new();
         for kept in &batch.puts {
             let version = &kept.version;
             record::encode(&mut self.scratch, kept.at, kept.kind, &version.key, &version.json)?;
             for (number, chunk) in self.scratch.chunks(record::CHUNK).enumerate() {
-                changes.insert(record::chunk_key(version.revision, number), chunk);
+                changes.push((record::chunk_key(version.revision, number), Some(chunk.into())));
             }
         }
         for garbage in &batch.garbage {
             for number in 0..record::chunks_at_most(garbage.len) {
-                changes.remove(record::chunk_key(garbage.revision, number));
+                changes.push((record::chunk_key(garbage.revision, number), None));
             }
         }
         for (key, number) in [(record::FLOOR, batch.floor), (record::CEILING, batch.ceiling)] {
             if let Some(number) = number {
-                changes.insert(key, &number.to_be_bytes());
+                changes.push((key.to_vec(), Some(number.to_be_bytes().as_slice().into())));
             }
         }
-        self.opened()?.tree.apply_batch(changes).map_err(words)
+        let tree = &self.opened()?.tree;
+        // One change is all or nothing by itself: sled's batches cost a second write, and wake most of its threads.
+        if let [(key, Some(value))] = changes.as_slice() {
+            return tree.insert(key, value).map(drop).map_err(words);
+        }
+        let mut together = ::sled::Batch::default();
+        for (key, value) in changes {
+            match value {
+                Some(value) => together.insert(key, value),
+                None => together.remove(key),
+            }
+        }
+        tree.apply_batch(together).map_err(words)
     }
 
     fn sync(&mut self) -> Result<(), DiskError> {
