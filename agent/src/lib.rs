@@ -30,6 +30,7 @@ pub mod status;
 pub mod sync;
 pub mod termination;
 pub mod tokens;
+pub mod turns;
 pub mod unsupported;
 pub mod volumes;
 pub mod writer;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use skiff_agent::capacity::Capacity;
 use skiff_agent::runtime::docker;
+use skiff_agent::turns::Turns;
 use skiff_client::api::Api;
 use skiff_client::clock::Clock;
 use skiff_client::grpc::{Credentials, Grpc};
@@ -144,8 +145,12 @@ pub fn agent(files: &Files, args: AgentArgs) -> Result<()> {
         let name = if nodes.len() == 1 { format!("agent-{}", nodes[0].name) } else { "agent-sim".to_owned() };
         listen(files, &name, Probes { set_log_level: log_level, ..Probes::none() }, &stop).await?;
         let mut running = tokio::task::JoinSet::new();
+        let turns = (nodes.len() > 1).then(Turns::default);
         for node in nodes {
-            let config = node_config(files, &args, &node, &capacity).await?;
+            let mut config = node_config(files, &args, &node, &capacity).await?;
+            if let Some(turns) = &turns {
+                config.api = turns.of(config.api);
+            }
             running.spawn(skiff_agent::run(config, stop.clone()));
         }
         while let Some(ended) = running.join_next().await {

@@ -37,6 +37,12 @@ pub trait Runtime: Send + Sync + 'static {
         true
     }
 
+    /// Whether containers see files of this machine. Where they do not, what a volume would hold is worked out all the same, so that what
+    /// is missing is told; nothing is written.
+    fn has_files(&self) -> bool {
+        true
+    }
+
     /// Every pod of this node of which anything is left. Asked at start and after [`RuntimeEvent::Resync`].
     async fn pods(&self) -> Result<Vec<ObservedPod>, RuntimeError>;
 

@@ -4,7 +4,8 @@
 //! understood: `exit CODE [--after 2s]`, and likewise `sleep N` and `sh -c "exit CODE"` of any image, so that Jobs complete and
 //! crash loops loop. Any image is here, unless its registry is `skiff.invalid` or on `localhost`: those cannot be pulled, so that
 //! pulling errors can be shown. `exec` does nothing, successfully; except `false`, which fails. Nothing listens, so `httpGet` and `tcpSocket` probes do not
-//! fail for want of a listener in a sim: they are not this file's affair. Nothing outlives the process.
+//! fail for want of a listener in a sim: they are not this file's affair. Nothing reads a volume: what it would hold is
+//! looked up, so that a ConfigMap which is missing is told of, and written nowhere. Nothing outlives the process.
 
 use super::{
     Connection, ContainerSpec, ContainerState, ContainerUsage, ExecRequest, ExecResult, Exit, ExitReason, Image, ListedImage, LogOptions, ObservedContainer,
@@ -136,6 +137,10 @@ impl Runtime for Sim {
     }
 
     fn has_network(&self) -> bool {
+        false
+    }
+
+    fn has_files(&self) -> bool {
         false
     }
 

@@ -208,8 +208,11 @@ async fn configure(shared: &Shared, start: &Start<'_>, image: &Image) -> Result<
     let links = pod::spec(pod).enable_service_links.unwrap_or(true);
     let services = objects::services_for(&shared.services, &id.namespace, links);
     let env = environment(pod, container, &sources, &services, &shared.facts(pod))?;
-    let mut mounts = spec::mounts(container, start.places, &env)?;
-    files(shared, start, &mut mounts).map_err(|error| error.to_string())?;
+    let mut mounts = Vec::new();
+    if shared.config.runtime.has_files() {
+        mounts = spec::mounts(container, start.places, &env)?;
+        files(shared, start, &mut mounts).map_err(|error| error.to_string())?;
+    }
     let profiles = shared.config.data_dir.join("seccomp");
     let profile = |path: &str| fs::read_to_string(profiles.join(path)).map_err(|error| format!("cannot load seccomp profile \"{path}\": {error}"));
     spec::container(Parts {

@@ -40,7 +40,8 @@ pub fn pod_dir(data: &Path, uid: &str) -> PathBuf {
 }
 
 /// Makes every volume of the pod, or brings it up to date. Repeating it is harmless. Returns when all are there, or with the first that cannot be.
-pub fn set_up(pod_dir: &Path, pod: &Pod, sources: &Sources, facts: &Facts) -> Result<Places, MountError> {
+/// Without a directory (see [`crate::runtime::Runtime::has_files`]) only what could not be is found out, and there are no places.
+pub fn set_up(pod_dir: Option<&Path>, pod: &Pod, sources: &Sources, facts: &Facts) -> Result<Places, MountError> {
     let group = pod::spec(pod).security_context.as_ref().and_then(|context| context.fs_group);
     let mut places = Places::new();
     for volume in pod::spec(pod).volumes.iter().flatten() {
@@ -52,18 +53,20 @@ pub fn set_up(pod_dir: &Path, pod: &Pod, sources: &Sources, facts: &Facts) -> Re
     Ok(places)
 }
 
-fn place(pod_dir: &Path, pod: &Pod, volume: &Volume, sources: &Sources, facts: &Facts, group: Option<i64>) -> Result<Option<PathBuf>, String> {
+fn place(pod_dir: Option<&Path>, pod: &Pod, volume: &Volume, sources: &Sources, facts: &Facts, group: Option<i64>) -> Result<Option<PathBuf>, String> {
     let text = |error: io::Error| error.to_string();
     if let Some(source) = &volume.host_path {
         host_path::check(Path::new(&source.path), source.type_.as_deref().unwrap_or_default())?;
-        return Ok(Some(PathBuf::from(&source.path)));
+        return Ok(pod_dir.map(|_| PathBuf::from(&source.path)));
     }
     if let Some(source) = &volume.empty_dir {
+        let Some(pod_dir) = pod_dir else { return Ok(None) };
         let dir = directory(pod_dir, "empty-dir", &volume.name).map_err(text)?;
         empty_dir(&dir, source, group).map_err(text)?;
         return Ok(Some(dir));
     }
-    let Some((plugin, files)) = payload::of_volume(pod, volume, sources, facts)? else { return Ok(None) };
+    let payload = payload::of_volume(pod, volume, sources, facts)?;
+    let (Some((plugin, files)), Some(pod_dir)) = (payload, pod_dir) else { return Ok(None) };
     let dir = directory(pod_dir, plugin, &volume.name).map_err(text)?;
     let changed = atomic::write(&dir, &files).map_err(text)?;
     if let Some(group) = group.filter(|_| changed) {
@@ -147,16 +150,17 @@ mod tests {
         let facts = Facts { node_ip: std::net::Ipv4Addr::LOCALHOST, pod_ip: None, allocatable: BTreeMap::new() };
         let missing = crate::objects::Missing { not_found: true, message: String::new() };
         sources.config_maps.insert("map".into(), Err(missing));
-        let error = set_up(&dir, &pod, &sources, &facts).unwrap_err();
+        let error = set_up(Some(&dir), &pod, &sources, &facts).unwrap_err();
         assert_eq!(error.to_string(), "MountVolume.SetUp failed for volume \"c\" : configmap \"map\" not found");
+        assert_eq!(set_up(None, &pod, &sources, &facts).unwrap_err(), error, "the same is found out where nothing is written");
         sources.config_maps.insert("map".into(), Ok(serde_json::from_value(json!({"data": {"k": "v"}})).unwrap()));
-        let places = set_up(&dir, &pod, &sources, &facts).unwrap();
+        let places = set_up(Some(&dir), &pod, &sources, &facts).unwrap();
         assert_eq!(places["h"], Path::new("/tmp"));
         assert_eq!(fs::read(places["c"].join("k")).unwrap(), b"v");
         assert_eq!(fs::read(places["d"].join("name")).unwrap(), b"p");
         assert_eq!(fs::metadata(&places["e"]).unwrap().permissions().mode() & 0o777, 0o777);
         fs::write(places["e"].join("kept"), "x").unwrap();
-        set_up(&dir, &pod, &sources, &facts).unwrap();
+        set_up(Some(&dir), &pod, &sources, &facts).unwrap();
         assert_eq!(fs::read(places["e"].join("kept")).unwrap(), b"x");
         tear_down(&dir).unwrap();
         assert!(!dir.exists());

@@ -6,7 +6,7 @@ use skiff_client::events::Type;
 
 use super::Worker;
 use crate::objects::{self, Sources};
-use crate::volumes;
+use crate::volumes::{self, MountError, Places};
 use crate::{pod, tokens};
 
 impl Worker {
@@ -21,6 +21,12 @@ impl Worker {
         sources
     }
 
+    fn set_up(&self, sources: &Sources) -> Result<Places, MountError> {
+        let dir = self.shared.pod_dir(&pod::id(&self.pod).uid);
+        let dir = self.shared.config.runtime.has_files().then_some(dir.as_path());
+        volumes::set_up(dir, &self.pod, sources, &self.shared.facts(&self.pod))
+    }
+
     pub(super) async fn mount(&mut self) {
         let unsupported = crate::unsupported::fields(&self.pod);
         if let Some(message) = unsupported.first() {
@@ -28,9 +34,8 @@ impl Worker {
             self.memory.retry_pod = Some(self.later(Duration::from_secs(300)));
             return;
         }
-        let dir = self.shared.pod_dir(&pod::id(&self.pod).uid);
         let sources = self.sources(Duration::ZERO).await;
-        match volumes::set_up(&dir, &self.pod, &sources, &self.shared.facts(&self.pod)) {
+        match self.set_up(&sources) {
             Ok(places) => {
                 self.places = places;
                 self.memory.mounted = true;
@@ -56,9 +61,8 @@ impl Worker {
         if self.refresh.is_none_or(|at| at > self.shared.config.clock.now()) || self.end.is_some() {
             return;
         }
-        let dir = self.shared.pod_dir(&pod::id(&self.pod).uid);
         let sources = self.sources(self.shared.config.timings.volume_refresh / 2).await;
-        if let Err(error) = volumes::set_up(&dir, &self.pod, &sources, &self.shared.facts(&self.pod)) {
+        if let Err(error) = self.set_up(&sources) {
             self.shared.tell(&self.pod, Type::Warning, "FailedMount", error.to_string());
         }
         self.refresh = Some(self.later(self.shared.config.timings.volume_refresh));
