@@ -14,6 +14,7 @@ use crate::admission::Admission;
 use crate::auth::Authenticator;
 use crate::auth::authorize::Authorizer;
 use crate::error::failure;
+use crate::metrics::Metrics;
 use crate::registry::Resources;
 use crate::registry::call::Call;
 use crate::registry::clock::Environment;
@@ -198,6 +199,8 @@ pub struct Server {
     pub admission: Admission,
     /// Who may do what.
     pub authorizer: Authorizer,
+    /// Requests of both tongues, counted.
+    pub metrics: Metrics,
     authenticator: Option<Arc<Authenticator>>,
     resources: RwLock<Arc<Resources>>,
 }
@@ -225,6 +228,7 @@ impl Server {
             environment: settings.environment,
             admission,
             authorizer: Authorizer,
+            metrics: Metrics::default(),
             authenticator: settings.authenticator,
             resources: RwLock::new(Arc::new(Resources::builtin())),
         })

@@ -2,11 +2,13 @@
 //! the same meaning becomes, and its [`ApiResponse`] becomes messages; nothing is decided here.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use skiff_proto::identity::UserInfo;
+use skiff_proto::resource::PODS;
 use skiff_proto::status::Status;
 use skiff_proto::v1::objects_server::Objects;
 use skiff_proto::v1::{self, PatchType, watch_event};
@@ -51,8 +53,33 @@ impl ObjectService {
         Ok(ApiRequest { user, info, options: Options { answer_object: true, ..Options::default() }, content_type, user_agent, body: Bytes::new() })
     }
 
+    /// Through the one door, and counted as a REST request is.
+    async fn handle(&self, request: ApiRequest) -> Result<ApiResponse, Status> {
+        let began = Instant::now();
+        let (verb, resource) = (request.info.verb.as_str(), request.info.resource.clone());
+        let outcome = self.server.handle(request).await;
+        let code = match &outcome {
+            Ok(ApiResponse { answer: Answer::Object { code, .. }, .. }) => *code,
+            Ok(_) => 200,
+            Err(status) => status.code,
+        };
+        self.server.metrics.observe(verb, &resource, code, began.elapsed());
+        outcome
+    }
+
+    /// One result a binding; each is counted as the `POST` to `pods/binding` that it stands for.
+    async fn bind_all(&self, user: UserInfo, bindings: Vec<v1::Binding>) -> Vec<v1::BindResult> {
+        let began = Instant::now();
+        let outcomes = self.server.bind_all(user, bindings).await;
+        for outcome in &outcomes {
+            let code = outcome.as_ref().map_or_else(|status| status.code, |()| 201);
+            self.server.metrics.observe(Verb::Create.as_str(), PODS, code, began.elapsed());
+        }
+        outcomes.into_iter().map(result).collect()
+    }
+
     async fn object(&self, request: ApiRequest, resource: &str) -> Result<Response<v1::Object>, tonic::Status> {
-        let response = self.server.handle(request).await?;
+        let response = self.handle(request).await?;
         Ok(Response::new(one(response, resource)?))
     }
 }
@@ -135,7 +162,7 @@ impl Objects for ObjectService {
         request.options.field_selector = asked.field_selector;
         request.options.limit = asked.limit;
         request.options.continue_token = asked.r#continue;
-        let Answer::List { items, revision, continue_token, remaining, .. } = self.server.handle(request).await?.answer else {
+        let Answer::List { items, revision, continue_token, remaining, .. } = self.handle(request).await?.answer else {
             return Err(failure::internal("the answer is no list").into());
         };
         let items = items.into_iter().map(|item| message(&asked.resource, item)).collect();
@@ -208,14 +235,14 @@ impl Objects for ObjectService {
 
     async fn bind(&self, request: Request<v1::Binding>) -> Result<Response<v1::BindResult>, tonic::Status> {
         let user = caller(&request);
-        let results = self.server.bind_all(user, vec![request.into_inner()]).await;
-        Ok(Response::new(results.into_iter().next().map(result).unwrap_or_default()))
+        let results = self.bind_all(user, vec![request.into_inner()]).await;
+        Ok(Response::new(results.into_iter().next().unwrap_or_default()))
     }
 
     async fn bind_batch(&self, request: Request<v1::BindBatchRequest>) -> Result<Response<v1::BindBatchResponse>, tonic::Status> {
         let user = caller(&request);
-        let results = self.server.bind_all(user, request.into_inner().bindings).await;
-        Ok(Response::new(v1::BindBatchResponse { results: results.into_iter().map(result).collect() }))
+        let results = self.bind_all(user, request.into_inner().bindings).await;
+        Ok(Response::new(v1::BindBatchResponse { results }))
     }
 
     type WatchStream = BoxStream<'static, Result<v1::WatchBatch, tonic::Status>>;
@@ -238,7 +265,7 @@ impl Objects for ObjectService {
                 options.resource_version_match = "NotOlderThan".to_owned();
             }
         }
-        let Answer::Watch { events, .. } = self.server.handle(request).await?.answer else {
+        let Answer::Watch { events, .. } = self.handle(request).await?.answer else {
             return Err(failure::internal("the answer is no watch").into());
         };
         let resource: Arc<str> = asked.resource.into();

@@ -12,6 +12,7 @@ pub mod error;
 pub mod grpc;
 pub mod http;
 pub mod kinds;
+pub mod metrics;
 pub mod patch;
 pub mod pki;
 pub mod registry;

@@ -288,6 +288,11 @@ async fn bindings_go_in_one_commit_and_fail_each_by_itself() {
     call.extensions_mut().insert(UserInfo::new(UserInfo::SCHEDULER, &[]));
     let results = service.bind_batch(call).await.unwrap().into_inner().results;
     assert_eq!(results.iter().map(|result| result.code).collect::<Vec<_>>(), [0, 409]);
+    let counted = server.metrics.text();
+    for (code, count) in [(201, 3), (404, 1), (409, 1)] {
+        let line = format!("apiserver_request_total{{code=\"{code}\",resource=\"pods\",verb=\"create\"}} {count}");
+        assert!(counted.lines().any(|one| one == line), "{line} in\n{counted}");
+    }
 }
 
 #[tokio::test]

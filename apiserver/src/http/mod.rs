@@ -10,7 +10,6 @@ pub mod coalesce;
 pub mod connect;
 pub mod discovery;
 pub mod impersonate;
-pub mod metrics;
 pub mod negotiate;
 pub mod paths;
 pub mod query;
@@ -39,7 +38,6 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use self::body::{Body, Grpc};
-use self::metrics::Metrics;
 use self::negotiate::{Encoding, Shape, Wanted};
 use self::query::Query;
 use self::request_info::Target;
@@ -67,8 +65,6 @@ pub struct Edge {
     pub nodes: connect::Nodes,
     /// The same door in gRPC.
     pub grpc: tonic::service::Routes,
-    /// Counters.
-    pub metrics: Metrics,
     /// Changes what is logged.
     pub set_log_level: SetLogLevel,
     /// The order to stop: watches end with it.
@@ -147,7 +143,7 @@ impl Edge {
                 if let Some(warning) = deprecated.and_then(respond::warning_header) {
                     answer.headers_mut().append(http::header::WARNING, warning);
                 }
-                self.metrics.observe(verb, &resource, answer.status().as_u16(), started.elapsed());
+                self.server.metrics.observe(verb, &resource, answer.status().as_u16(), started.elapsed());
                 answer
             }
         }
@@ -235,8 +231,8 @@ impl Edge {
     }
 
     fn metrics_text(&self) -> String {
-        let mut text = self.metrics.text();
-        metrics::store(&self.server.store.metrics(), &mut text);
+        let mut text = self.server.metrics.text();
+        crate::metrics::store(&self.server.store.metrics(), &mut text);
         text
     }
 }

@@ -72,11 +72,11 @@ impl Accept {
             };
             let (tls, edge, stop) = (self.tls.clone(), self.edge.clone(), self.stop.clone());
             self.connections.spawn(async move {
-                edge.metrics.connection(true);
+                edge.server.metrics.connection(true);
                 if let Err(error) = connection(socket, tls, &edge, stop).await {
                     tracing::debug!(%error, "connection ended");
                 }
-                edge.metrics.connection(false);
+                edge.server.metrics.connection(false);
                 drop(permit);
             });
         }

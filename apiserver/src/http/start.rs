@@ -8,7 +8,6 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::connect::Nodes;
-use super::metrics::Metrics;
 use super::{Edge, SetLogLevel, now, server};
 use crate::auth::Authenticator;
 use crate::dispatch::Server;
@@ -115,7 +114,6 @@ pub fn edge(
         address,
         nodes: Nodes::new(tls::client(trust.pki.ca_pem(), &trust.serving)?, tls::to_pods()?),
         grpc,
-        metrics: Metrics::default(),
         set_log_level,
         stop,
     })
