@@ -73,41 +73,41 @@ impl From<PatchError> for Status {
 /// The result may have another name, namespace or resource version: the caller compares those.
 pub fn patch(kind: PatchKind, original: &Value, body: &[u8], gvk: &Gvk, validation: FieldValidation) -> Result<Patched, Status> {
     let strict = validation != FieldValidation::Ignore;
-    let (patched, shown, mut told) = match kind {
+    // what a refusal shows: the patch, or else what it made
+    let mut change = None;
+    let (patched, mut told) = match kind {
         PatchKind::Json => {
             let (operations, told) = json::read(body, strict)?;
-            let patched = json::apply(original, &operations)?;
-            let shown = patched.to_string();
-            (patched, shown, told)
+            (json::apply(original, &operations)?, told)
         }
         PatchKind::Merge => {
-            let (change, told) = read_map(body, strict, if strict { "error decoding patch: " } else { "" })?;
-            let Some(change) = change else { return Err(failure::bad_request("Invalid JSON Patch")) };
-            let patched = merge::apply(original, &Value::Object(change));
-            let shown = patched.to_string();
-            (patched, shown, told)
+            let (read, told) = read_map(body, strict, if strict { "error decoding patch: " } else { "" })?;
+            let Some(read) = read else { return Err(failure::bad_request("Invalid JSON Patch")) };
+            (merge::apply(original, &Value::Object(read)), told)
         }
         PatchKind::Strategic => {
-            let (change, told) = read_map(body, strict, "")?;
+            let (read, told) = read_map(body, strict, "")?;
             let as_type = types().of(gvk).ok_or_else(|| unsupported(gvk))?;
-            let mut change = change.unwrap_or_default();
-            let patched = strategic::apply_to(original, &mut change, as_type)?;
-            let shown = print::value(&Value::Object(change));
+            let mut read = read.unwrap_or_default();
+            let patched = strategic::apply_to(original, &mut read, as_type)?;
+            let read = Value::Object(read);
             if let Some(fault) = restore::fault(&patched, as_type) {
-                return Err(invalid(&shown, &fault));
+                return Err(invalid(&print::value(&read), &fault));
             }
-            (patched, shown, told)
+            change = Some(read);
+            (patched, told)
         }
     };
+    let invalid = |fault: &str| invalid(&change.as_ref().map_or_else(|| patched.to_string(), print::value), fault);
     let read_as = if strict { FieldValidation::Warn } else { FieldValidation::Ignore };
-    let mut decoded = canonicalize(gvk, &patched, read_as).map_err(|fault| invalid(&shown, &fault))?;
+    let mut decoded = canonicalize(gvk, &patched, read_as).map_err(|fault| invalid(&fault))?;
     keep_reset(&patched, &mut decoded.object);
     if decoded.gvk != *gvk {
-        return Err(invalid(&shown, &crate::schema::unconvertible(&decoded.gvk, gvk)));
+        return Err(invalid(&crate::schema::unconvertible(&decoded.gvk, gvk)));
     }
     told.extend(decoded.warnings);
     if validation == FieldValidation::Strict && !told.is_empty() {
-        return Err(invalid(&shown, &format!("strict decoding error: {}", told.join(", "))));
+        return Err(invalid(&format!("strict decoding error: {}", told.join(", "))));
     }
     Ok(Patched { object: decoded.object, warnings: told })
 }

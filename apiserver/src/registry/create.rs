@@ -59,9 +59,11 @@ impl Call<'_> {
         admission.mutate_create(self, &mut object, &mut warnings)?;
         let random = self.server.environment.random();
         meta::prepare_for_create(&mut object, &rfc3339(self.now), uuid(random), random as u64);
+        let generated = !meta::get(&object, "generateName").is_empty();
         let mut tries = 0;
         loop {
-            let mut prepared = object.clone();
+            // kept as it is only where it may be needed again, under another name
+            let mut prepared = if generated { object.clone() } else { std::mem::take(&mut object) };
             let claim = admission.allocate(self, &mut prepared, None)?;
             self.prepare_new(&mut prepared)?;
             admission.validate_create(self, &prepared, &mut warnings)?;
@@ -74,7 +76,6 @@ impl Call<'_> {
                 }
                 Err(status) => {
                     tries += 1;
-                    let generated = !meta::get(&object, "generateName").is_empty();
                     if !(generated && status.is_already_exists() && tries < NAME_TRIES) {
                         return Err(status);
                     }

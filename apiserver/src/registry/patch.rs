@@ -1,6 +1,8 @@
 //! `patch`: which kind of patch a request brings, and the patched object's way through an update. The patches themselves are pure
 //! functions in [`crate::patch`]. See `apiserver/pkg/endpoints/handlers/patch.go`.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 use skiff_proto::status::Status;
 
@@ -51,7 +53,10 @@ impl Call<'_> {
 
     /// The stored object `old`, patched.
     fn patched(&self, kind: PatchKind, old: &Value) -> Result<Changed, Status> {
-        let seen = convert::from_storage(&self.resource, self.version(), old.clone());
+        let seen = match convert::is_stored_form(&self.resource, self.version()) {
+            true => Cow::Borrowed(old),
+            false => Cow::Owned(convert::from_storage(&self.resource, self.version(), old.clone())),
+        };
         let Patched { object, warnings } = self.patch_value(kind, &seen, &self.resource.gvk(self.version()))?;
         let mut object = self.to_storage(object);
         self.ensure_namespace(&mut object)?;
