@@ -1,10 +1,10 @@
 //! The table of types: what every built-in message looks like in JSON, in protobuf and to a patch.
 //!
-//! It is read once from `data/types.tsv` (see `data/README.md` for its columns and how it is rewritten). A [`Type`] keeps its
-//! fields flattened, as JSON shows them; [`Type::wire`] keeps the nesting of inlined Go structs, as protobuf shows them.
+//! It is read from `data/types.tsv` (see `data/README.md` for its columns and how it is rewritten), each type when it is first asked
+//! for: a cluster sees a tenth of them, and the rest would only be in memory. A [`Type`] keeps its fields flattened, as JSON shows them; [`Type::wire`] keeps the nesting of inlined Go structs, as protobuf shows them.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use serde_json::Value;
 
@@ -205,16 +205,21 @@ impl Type {
 /// The table of types.
 #[derive(Debug)]
 pub struct Types {
-    all: Vec<Type>,
+    /// The lines of each type.
+    blocks: Vec<&'static str>,
+    /// Those that were asked for.
+    all: Vec<OnceLock<Type>>,
     by_name: BTreeMap<&'static str, TypeId>,
-    by_gvk: BTreeMap<(String, String, String), TypeId>,
+    /// By group, version and kind.
+    by_gvk: BTreeMap<(&'static str, &'static str, &'static str), TypeId>,
     schema_props: TypeId,
 }
 
 impl Types {
     /// The type at this place.
     pub fn get(&self, id: TypeId) -> &Type {
-        &self.all[usize::from(id.0)]
+        let at = usize::from(id.0);
+        self.all[at].get_or_init(|| self.read_type(self.blocks[at]))
     }
 
     /// By OpenAPI name: `io.k8s.api.core.v1.Pod`.
@@ -234,13 +239,12 @@ impl Types {
 
     /// Every type, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Type> {
-        self.all.iter()
+        self.by_name.values().map(|id| self.get(*id))
     }
 
     fn id_of(&self, gvk: &Gvk) -> Option<TypeId> {
-        let key = (gvk.group.clone(), gvk.version.clone(), gvk.kind.clone());
-        let everywhere = || self.by_gvk.get(&("*".to_owned(), "*".to_owned(), gvk.kind.clone()));
-        self.by_gvk.get(&key).or_else(everywhere).copied()
+        let find = |group, version| self.by_gvk.get(&(group, version, gvk.kind.as_str())).copied();
+        find(gvk.group.as_str(), gvk.version.as_str()).or_else(|| find("*", "*"))
     }
 }
 
@@ -265,6 +269,14 @@ mod tests {
             }
         }
         all
+    }
+
+    #[test]
+    fn every_line_is_understood() {
+        assert_eq!(types().iter().count(), TABLE.lines().filter(|line| line.starts_with("T\t")).count());
+        for one in types().iter() {
+            assert!(std::ptr::eq(one, types().named(one.name).unwrap()));
+        }
     }
 
     #[test]

@@ -1,63 +1,101 @@
-//! Reading `data/types.tsv`: lines into types, inlined structs flattened, what is printed when unset worked out.
+//! Reading `data/types.tsv`: where each type begins, and, once it is asked for, its lines: inlined structs flattened, what is printed when
+//! unset worked out.
 //!
-//! The file is part of the program and a test reads it, so a line that cannot be understood is a mistake of ours: it panics.
+//! The file is part of the program and a test reads all of it, so a line that cannot be understood is a mistake of ours: it panics.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
 use super::super::Gvk;
 use super::{Field, Kind, Shape, Type, TypeId, Types, Unset, Wire};
 
-/// A line below a type's: its own field, or a struct that it inlines.
-enum Row {
-    Field(Box<Field>),
-    /// Go name, place, tag.
-    Embed(&'static str, TypeId, u32),
-}
-
 impl Types {
-    /// Reads the table.
+    /// Finds the types of the table, and reads none of them.
     pub(super) fn read(table: &'static str) -> Self {
-        let by_name = places(table);
-        let mut all: Vec<(Type, Vec<Row>)> = Vec::with_capacity(by_name.len());
-        for line in table.lines().filter(|line| !line.starts_with('#')) {
-            let columns: Vec<&'static str> = line.split('\t').collect();
-            let column = |index: usize| columns.get(index).copied().unwrap_or("");
-            if column(0) == "T" {
-                all.push((type_row(column(1), column(2), column(3), column(4), column(5)), Vec::new()));
-                continue;
-            }
-            let Some((_, rows)) = all.last_mut() else { panic!("types.tsv: a field before any type: {line}") };
-            match column(0) {
-                "F" => rows.push(Row::Field(Box::new(field_row(&column, &by_name)))),
-                "E" => rows.push(Row::Embed(column(1), place(&by_name, column(2)), number(column(3)))),
-                "M" => rows.extend(["kind", "apiVersion"].map(|name| Row::Field(Box::new(type_meta(name))))),
-                other => panic!("types.tsv: unknown row {other:?}"),
-            }
-        }
-        let mut flat: Vec<Type> = (0..all.len()).map(|index| flatten(&all, index)).collect();
-        for index in 0..flat.len() {
-            settle(&mut flat, index);
-        }
-        let mut by_gvk = BTreeMap::new();
-        for (index, one) in flat.iter().enumerate() {
-            for gvk in &one.gvks {
-                by_gvk.insert((gvk.group.clone(), gvk.version.clone(), gvk.kind.clone()), id(index));
+        let blocks = blocks(table);
+        let (mut by_name, mut by_gvk) = (BTreeMap::new(), BTreeMap::new());
+        for (index, block) in blocks.iter().enumerate() {
+            let head = columns(block.lines().next().unwrap_or(""));
+            by_name.insert(head(1), id(index));
+            for gvk in list(head(3)) {
+                by_gvk.insert(parts(gvk), id(index));
             }
         }
         let schema_props = place(&by_name, "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps");
-        Self { all: flat, by_name, by_gvk, schema_props }
+        Self { all: blocks.iter().map(|_| OnceLock::new()).collect(), blocks, by_name, by_gvk, schema_props }
     }
+
+    /// Reads the lines of one type, after those of what it holds by value. Go has no endless structs, so this ends.
+    pub(super) fn read_type(&self, block: &'static str) -> Type {
+        let mut lines = block.lines().filter(|line| !line.starts_with('#'));
+        let mut one = type_row(&columns(lines.next().unwrap_or("")));
+        for line in lines {
+            let column = columns(line);
+            match column(0) {
+                "F" => add(&mut one, field_row(&column, &self.by_name)),
+                "E" => {
+                    let inner = place(&self.by_name, column(2));
+                    one.wire.push((number(column(3)), Wire::Embed(inner)));
+                    for field in &self.get(inner).fields {
+                        let mut field = field.clone();
+                        field.embeds.insert(0, column(1));
+                        one.fields.push(field);
+                    }
+                }
+                "M" => ["kind", "apiVersion"].into_iter().for_each(|name| add(&mut one, type_meta(name))),
+                other => panic!("types.tsv: unknown row {other:?}"),
+            }
+        }
+        one.wire.sort_by_key(|(tag, _)| *tag);
+        one.by_name = (0..one.fields.len()).map(|at| id(at).0).collect();
+        one.by_name.sort_by_key(|at| one.fields[usize::from(*at)].name);
+        for (at, field) in one.fields.iter_mut().enumerate() {
+            let inner = match (field.shape, field.kind, field.pointer) {
+                (Shape::One, Kind::Message(inner), false) => Some(self.get(inner).zero()),
+                _ => None,
+            };
+            field.unset = unset(field, inner);
+            if matches!(field.unset, Unset::Printed(_)) {
+                one.always.push(id(at).0);
+            }
+        }
+        one.fields.shrink_to_fit();
+        one
+    }
+}
+
+/// The lines of each type.
+fn blocks(table: &'static str) -> Vec<&'static str> {
+    let later = table.match_indices("\nT\t").map(|(at, _)| at + 1);
+    let starts: Vec<usize> = table.starts_with("T\t").then_some(0).into_iter().chain(later).collect();
+    let ends = starts.iter().skip(1).copied().chain([table.len()]);
+    starts.iter().zip(ends).map(|(start, end)| &table[*start..end]).collect()
+}
+
+/// The columns of a line; those that it does not have are empty.
+fn columns(line: &'static str) -> impl Fn(usize) -> &'static str {
+    let columns: Vec<&'static str> = line.split('\t').collect();
+    move |index| columns.get(index).copied().unwrap_or("")
+}
+
+/// Group, version and kind.
+fn parts(gvk: &'static str) -> (&'static str, &'static str, &'static str) {
+    let mut parts = gvk.splitn(3, '/');
+    let mut part = || parts.next().unwrap_or_default();
+    (part(), part(), part())
+}
+
+fn add(to: &mut Type, field: Field) {
+    if field.tag != 0 {
+        to.wire.push((field.tag, Wire::Field(to.fields.len())));
+    }
+    to.fields.push(field);
 }
 
 fn id(index: usize) -> TypeId {
     TypeId(u16::try_from(index).unwrap_or_else(|_| panic!("types.tsv: more than {} types", u16::MAX)))
-}
-
-fn places(table: &'static str) -> BTreeMap<&'static str, TypeId> {
-    let heads = table.lines().filter_map(|line| line.strip_prefix("T\t"));
-    heads.enumerate().map(|(index, line)| (line.split('\t').next().unwrap_or(line), id(index))).collect()
 }
 
 fn place(by_name: &BTreeMap<&'static str, TypeId>, name: &str) -> TypeId {
@@ -72,13 +110,10 @@ fn list(text: &'static str) -> Vec<&'static str> {
     text.split(',').filter(|one| !one.is_empty()).collect()
 }
 
-fn type_row(name: &'static str, go_type: &'static str, gvks: &'static str, map_type: &'static str, unions: &'static str) -> Type {
-    let gvk = |text: &str| {
-        let mut parts = text.splitn(3, '/').map(str::to_owned);
-        let mut part = || parts.next().unwrap_or_default();
-        Gvk { group: part(), version: part(), kind: part() }
-    };
-    let gvks = list(gvks).into_iter().map(gvk).collect();
+fn type_row(column: &impl Fn(usize) -> &'static str) -> Type {
+    let owned = |(group, version, kind): (&str, &str, &str)| Gvk { group: group.to_owned(), version: version.to_owned(), kind: kind.to_owned() };
+    let gvks = list(column(3)).into_iter().map(|gvk| owned(parts(gvk))).collect();
+    let (name, go_type, map_type, unions) = (column(1), column(2), column(4), column(5));
     Type { name, go_type, gvks, fields: Vec::new(), wire: Vec::new(), map_type, unions, by_name: Vec::new(), always: Vec::new() }
 }
 
@@ -112,7 +147,7 @@ fn plain(name: &'static str, kind: Kind, shape: Shape, go_type: &'static str) ->
     }
 }
 
-fn field_row(column: &dyn Fn(usize) -> &'static str, by_name: &BTreeMap<&'static str, TypeId>) -> Field {
+fn field_row(column: &impl Fn(usize) -> &'static str, by_name: &BTreeMap<&'static str, TypeId>) -> Field {
     let kind = match column(2) {
         "string" => Kind::String,
         "bool" => Kind::Bool,
@@ -155,55 +190,6 @@ fn field_row(column: &dyn Fn(usize) -> &'static str, by_name: &BTreeMap<&'static
         merge_key: column(13),
         map_type: column(14),
         ..plain(column(1), kind, shape, column(5))
-    }
-}
-
-/// A type with the fields of the structs that it inlines, and its wire form.
-fn flatten(all: &[(Type, Vec<Row>)], index: usize) -> Type {
-    let (head, rows) = &all[index];
-    let mut flat = head.clone();
-    for row in rows {
-        match row {
-            Row::Field(field) => {
-                if field.tag != 0 {
-                    flat.wire.push((field.tag, Wire::Field(flat.fields.len())));
-                }
-                flat.fields.push((**field).clone());
-            }
-            Row::Embed(name, inner, tag) => {
-                flat.wire.push((*tag, Wire::Embed(*inner)));
-                for mut field in flatten(all, usize::from(inner.0)).fields {
-                    field.embeds.insert(0, name);
-                    flat.fields.push(field);
-                }
-            }
-        }
-    }
-    flat.wire.sort_by_key(|(tag, _)| *tag);
-    flat.by_name = (0..flat.fields.len()).map(|at| id(at).0).collect();
-    flat.by_name.sort_by_key(|at| flat.fields[usize::from(*at)].name);
-    flat
-}
-
-/// Works out what is printed for the fields of this type that are not set. Go has no endless structs, so this ends.
-fn settle(all: &mut Vec<Type>, index: usize) {
-    if !all[index].always.is_empty() {
-        return;
-    }
-    for at in 0..all[index].fields.len() {
-        let field = &all[index].fields[at];
-        let inner = match (field.shape, field.kind, field.pointer) {
-            (Shape::One, Kind::Message(inner), false) => Some(usize::from(inner.0)),
-            _ => None,
-        };
-        if let Some(inner) = inner {
-            settle(all, inner);
-        }
-        let unset = unset(&all[index].fields[at], inner.map(|inner| all[inner].zero()));
-        if matches!(unset, Unset::Printed(_)) {
-            all[index].always.push(id(at).0);
-        }
-        all[index].fields[at].unset = unset;
     }
 }
 
