@@ -51,6 +51,12 @@ pub fn regular_containers(pod: &Pod) -> &[Container] {
     &spec(pod).containers
 }
 
+/// The user a container is told to run as; none: its image's (`securitycontext.DetermineEffectiveRunAsUser`).
+pub fn run_as_user(pod: &Pod, container: &Container) -> Option<i64> {
+    let own = container.security_context.as_ref().and_then(|own| own.run_as_user);
+    own.or_else(|| spec(pod).security_context.as_ref()?.run_as_user)
+}
+
 /// Ephemeral containers as containers (they have the same fields), each with the container whose processes it sees.
 pub fn ephemeral_containers(pod: &Pod) -> Vec<(Container, Option<String>)> {
     let convert = |ephemeral: &k8s_openapi::api::core::v1::EphemeralContainer| {

@@ -129,7 +129,7 @@ pub fn container(parts: Parts<'_>) -> Result<ContainerSpec, String> {
 fn security(pod: &Pod, container: &Container, image: &Image, profiles: &dyn Fn(&str) -> Result<String, String>) -> Result<SecuritySpec, String> {
     let of_pod = pod::spec(pod).security_context.as_ref();
     let own = security_of(container);
-    let uid = own.and_then(|own| own.run_as_user).or_else(|| of_pod.and_then(|pod| pod.run_as_user));
+    let uid = pod::run_as_user(pod, container);
     let gid = own.and_then(|own| own.run_as_group).or_else(|| of_pod.and_then(|pod| pod.run_as_group));
     let non_root = own.and_then(|own| own.run_as_non_root).or_else(|| of_pod.and_then(|pod| pod.run_as_non_root)) == Some(true);
     if non_root {

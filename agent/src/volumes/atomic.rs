@@ -7,7 +7,7 @@ use super::payload::{File, Files};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::Path;
 
 const DATA: &str = "..data";
@@ -54,7 +54,16 @@ fn put(path: &Path, file: &File) -> io::Result<()> {
         fs::create_dir_all(parent)?;
     }
     fs::write(path, &file.data)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(file.mode))
+    let mut mode = file.mode;
+    match chown(path, file.owner, None) {
+        // An agent that is not root cannot give it away: then everybody may read it, or its reader could not.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            tracing::warn!(path = %path.display(), owner = file.owner, "cannot be given to its user");
+            mode |= 0o044;
+        }
+        other => other?,
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
 }
 
 fn same(dir: &Path, files: &Files) -> io::Result<bool> {
@@ -120,7 +129,7 @@ mod tests {
     use super::*;
 
     fn files(of: &[(&str, &str)]) -> Files {
-        of.iter().map(|(path, data)| ((*path).to_owned(), File { mode: 0o640, data: data.as_bytes().to_vec() })).collect()
+        of.iter().map(|(path, data)| ((*path).to_owned(), File { mode: 0o640, owner: None, data: data.as_bytes().to_vec() })).collect()
     }
 
     #[test]

@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 pub struct File {
     /// Its permissions.
     pub mode: u32,
+    /// Whose it is: a user id; none: the agent's.
+    pub owner: Option<u32>,
     /// Its contents.
     pub data: Vec<u8>,
 }
@@ -61,7 +63,18 @@ fn projection(pod: &Pod, source: &VolumeProjection, mode: u32, sources: &Sources
         Some(Err(message)) => return Err(message.clone()),
         None => return Err("no token was requested".into()),
     };
-    Ok([(token.path.clone(), File { mode, data: text })].into())
+    let (mode, owner) = keeper_of_tokens(pod).unwrap_or((mode, None));
+    Ok([(token.path.clone(), File { mode, owner, data: text })].into())
+}
+
+/// A token is its user's alone where all containers run as one user, and its group's where the pod has an `fsGroup`: mode and owner
+/// (`projectedVolumeMounter.collectData`, `util.FsUserFrom`).
+fn keeper_of_tokens(pod: &Pod) -> Option<(u32, Option<u32>)> {
+    let mut users = pod::init_containers(pod).iter().chain(pod::regular_containers(pod)).map(|container| pod::run_as_user(pod, container));
+    let first = users.next().flatten();
+    let owner = first.filter(|_| users.all(|other| other == first)).and_then(|user| u32::try_from(user).ok());
+    let grouped = pod::spec(pod).security_context.as_ref().is_some_and(|of_pod| of_pod.fs_group.is_some());
+    (owner.is_some() || grouped).then_some((0o600, owner))
 }
 
 fn mode(bits: Option<i32>) -> u32 {
@@ -81,14 +94,14 @@ struct Keys {
 fn keys(of: Keys, data: Option<Data>, items: Option<&[KeyToPath]>, mode: u32) -> Result<Files, String> {
     let data = data.unwrap_or_default();
     let Some(items) = items.filter(|items| !items.is_empty()) else {
-        return Ok(data.into_iter().map(|(key, data)| (key, File { mode, data })).collect());
+        return Ok(data.into_iter().map(|(key, data)| (key, File { mode, owner: None, data })).collect());
     };
     let mut files = Files::new();
     for item in items {
         match data.get(&item.key) {
             Some(data) => {
                 let mode = item.mode.and_then(|mode| u32::try_from(mode).ok()).unwrap_or(mode);
-                files.insert(item.path.clone(), File { mode, data: data.clone() });
+                files.insert(item.path.clone(), File { mode, owner: None, data: data.clone() });
             }
             None if of.optional == Some(true) => {}
             None => return Err(format!("{}{}", of.kind, item.key)),
@@ -110,7 +123,7 @@ fn fields(pod: &Pod, items: Option<&[DownwardAPIVolumeFile]>, mode: u32, facts: 
             String::new()
         };
         let mode = item.mode.and_then(|mode| u32::try_from(mode).ok()).unwrap_or(mode);
-        files.insert(item.path.clone(), File { mode, data: value.into_bytes() });
+        files.insert(item.path.clone(), File { mode, owner: None, data: value.into_bytes() });
     }
     Ok(files)
 }
@@ -138,6 +151,19 @@ mod tests {
 
     fn file(path: &str, mode: u32, data: &str) -> (String, u32, String) {
         (path.to_owned(), mode, data.to_owned())
+    }
+
+    #[test]
+    fn a_token_is_for_those_who_run() {
+        let keeper = |spec: Value| keeper_of_tokens(&serde_json::from_value(json!({"spec": spec})).unwrap());
+        let runs_as = |user: i64| json!({"name": "c", "securityContext": {"runAsUser": user}});
+        let anybody = json!({"name": "c"});
+        assert_eq!(keeper(json!({"containers": [anybody]})), None);
+        assert_eq!(keeper(json!({"containers": [runs_as(7), runs_as(7)]})), Some((0o600, Some(7))));
+        assert_eq!(keeper(json!({"containers": [anybody], "securityContext": {"runAsUser": 8}})), Some((0o600, Some(8))));
+        assert_eq!(keeper(json!({"containers": [runs_as(7)], "initContainers": [runs_as(8)]})), None, "two users");
+        assert_eq!(keeper(json!({"containers": [runs_as(7), anybody]})), None, "one may be anybody");
+        assert_eq!(keeper(json!({"containers": [anybody], "securityContext": {"fsGroup": 9}})), Some((0o600, None)), "the group is let in afterwards");
     }
 
     #[test]
