@@ -1,25 +1,22 @@
 //! Clients that cost little, for the load shares the cores with the server: one keep-alive connection over TLS, one request in flight.
-//! [`Client`] speaks REST over HTTP/1.1, [`Http2`] carries gRPC without the queues that tonic's own channel puts between its callers and
-//! their one connection.
+//! [`Client`] speaks REST over HTTP/1.1, [`Calls`] gRPC.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use anyhow::{Context as _, Result};
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
 use hyper::client::conn::http1::SendRequest;
-use hyper::client::conn::{http1, http2};
-use hyper::{Method, Request, Response};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use skiff_client::grpc::Credentials;
-use skiff_proto::v1::objects_client::ObjectsClient;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::grpc::Calls;
 use super::lab::Lab;
 
 /// Makes connections to one API server.
@@ -58,38 +55,15 @@ impl Connector {
         Ok(Client { sender })
     }
 
-    /// Connects for gRPC.
-    pub async fn objects(&self) -> Result<ObjectsClient<Http2>> {
-        let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(self.open().await?)).await?;
-        tokio::spawn(connection);
-        let origin = format!("https://127.0.0.1:{}", self.port).parse()?;
-        Ok(ObjectsClient::with_origin(Http2 { sender }, origin))
+    /// Connects for calls of one method of gRPC.
+    pub async fn calls(&self, path: &'static str) -> Result<Calls<TlsStream<TcpStream>>> {
+        Calls::new(self.open().await?, path).await
     }
 
     async fn open(&self) -> Result<TlsStream<TcpStream>> {
         let tcp = TcpStream::connect(("127.0.0.1", self.port)).await?;
         tcp.set_nodelay(true)?;
         Ok(self.tls.connect(ServerName::try_from("127.0.0.1")?, tcp).await?)
-    }
-}
-
-/// One HTTP/2 connection, as tonic wants to be carried.
-#[derive(Clone)]
-pub struct Http2 {
-    sender: http2::SendRequest<tonic::body::Body>,
-}
-
-impl tower::Service<Request<tonic::body::Body>> for Http2 {
-    type Response = Response<Incoming>;
-    type Error = hyper::Error;
-    type Future = Pin<Box<dyn Future<Output = hyper::Result<Response<Incoming>>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<hyper::Result<()>> {
-        self.sender.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
-        Box::pin(self.sender.send_request(request))
     }
 }
 

@@ -4,6 +4,7 @@
 //! goes over TLS, and a client is one keep-alive connection with one request in flight. [`serving`] measures the API server, [`startup`]
 //! how fast things come up and what they cost idle, [`watching`] delivery, [`pods`] scheduling and containers.
 
+mod grpc;
 mod http;
 mod lab;
 mod pods;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use prost::Message;
 use skiff_proto::resource::CONFIGMAPS;
 use skiff_proto::v1;
 
@@ -119,13 +120,14 @@ async fn grpc_creates(lab: &Lab, clients: usize, run: usize) -> Result<f64> {
     let (over, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let mut tasks = Vec::new();
     for number in 0..clients {
-        let (mut client, over, done) = (connector.objects().await?, over.clone(), done.clone());
+        let (mut client, over, done) = (connector.calls("/skiff.v1.Objects/Create").await?, over.clone(), done.clone());
         tasks.push(tokio::spawn(async move {
             let mut count = 0;
             while !over.load(Ordering::Relaxed) {
                 count += 1;
                 let json = config_map(&format!("g{run}-c{number}-{count}")).into();
-                client.create(v1::CreateRequest { resource: CONFIGMAPS.into(), namespace: "default".into(), json, ..Default::default() }).await?;
+                let request = v1::CreateRequest { resource: CONFIGMAPS.into(), namespace: "default".into(), json, ..Default::default() };
+                client.call(&request.encode_to_vec()).await?;
                 done.fetch_add(1, Ordering::Relaxed);
             }
             Ok(())
