@@ -83,7 +83,7 @@ pub async fn run(config: Config, ready: Option<oneshot::Sender<SocketAddr>>, sto
         let _ = ready.send(address);
     }
     let set_log_level = config.set_log_level.unwrap_or_else(|| Box::new(|_| Err("the log level of this process is fixed".to_owned())));
-    let served = start::serve(listeners, &trust, api.clone(), routes(&api), set_log_level, stop).await;
+    let served = start::serve(listeners, &trust, api.clone(), grpc(&api), set_log_level, stop).await;
     keeper.abort();
     store.close().await;
     Ok(served?)
@@ -98,10 +98,9 @@ async fn open(path: std::path::PathBuf) -> Result<Store, StoreError> {
     opened.await.unwrap_or_else(|panicked| Err(StoreError::Thread(std::io::Error::other(panicked))))
 }
 
-/// The gRPC tongue of a server.
-pub fn routes(api: &Arc<Server>) -> tonic::service::Routes {
-    let service = ObjectsServer::new(ObjectService::new(api.clone()));
-    tonic::service::Routes::new(service.max_decoding_message_size(MESSAGE_BYTES).max_encoding_message_size(usize::MAX))
+/// The gRPC tongue of a server: one service, so that nothing needs to choose among several.
+pub fn grpc(api: &Arc<Server>) -> ObjectsServer<ObjectService> {
+    ObjectsServer::new(ObjectService::new(api.clone())).max_decoding_message_size(MESSAGE_BYTES).max_encoding_message_size(usize::MAX)
 }
 
 /// Forgets old changes and old events, and makes the system's objects again where somebody removed them, for as long as the server runs.

@@ -34,6 +34,7 @@ use hyper::body::{Body as _, Incoming};
 use rustls_pki_types::CertificateDer;
 use skiff_proto::identity::UserInfo;
 use skiff_proto::status::Status;
+use skiff_proto::v1::objects_server::ObjectsServer;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
@@ -46,6 +47,7 @@ use self::table::Include;
 use crate::auth::Authenticator;
 use crate::dispatch::{Answer, ApiRequest, ApiResponse, RequestInfo, Server};
 use crate::error::failure;
+use crate::grpc::ObjectService;
 use crate::registry::options::Options;
 
 /// The largest body that is read (`apiserver/pkg/server/config.go`, `MaxRequestBodyBytes`).
@@ -64,7 +66,7 @@ pub struct Edge {
     /// How agents are called.
     pub nodes: connect::Nodes,
     /// The same door in gRPC.
-    pub grpc: tonic::service::Routes,
+    pub grpc: ObjectsServer<ObjectService>,
     /// Changes what is logged.
     pub set_log_level: SetLogLevel,
     /// The order to stop: watches end with it.

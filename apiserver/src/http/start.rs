@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use skiff_proto::v1::objects_server::ObjectsServer;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -11,6 +12,7 @@ use super::connect::Nodes;
 use super::{Edge, SetLogLevel, now, server};
 use crate::auth::Authenticator;
 use crate::dispatch::Server;
+use crate::grpc::ObjectService;
 use crate::pki::{self, Pair, Pki, PkiError, Subject};
 use crate::tls::{self, TlsError};
 
@@ -89,7 +91,7 @@ pub async fn serve(
     listeners: Vec<TcpListener>,
     trust: &Trust,
     api: Arc<Server>,
-    grpc: tonic::service::Routes,
+    grpc: ObjectsServer<ObjectService>,
     set_log_level: SetLogLevel,
     stop: CancellationToken,
 ) -> Result<(), StartError> {
@@ -104,7 +106,7 @@ pub fn edge(
     trust: &Trust,
     address: String,
     api: Arc<Server>,
-    grpc: tonic::service::Routes,
+    grpc: ObjectsServer<ObjectService>,
     set_log_level: SetLogLevel,
     stop: CancellationToken,
 ) -> Result<Edge, StartError> {

@@ -22,7 +22,7 @@ use skiff_apiserver::pki::Pki;
 use skiff_apiserver::registry::Resources;
 use skiff_apiserver::registry::clock::{Environment, System};
 use skiff_apiserver::registry::describe::Describer;
-use skiff_apiserver::run::routes;
+use skiff_apiserver::run::grpc;
 use skiff_apiserver::store::{Backend, Options, Store};
 use skiff_proto::identity::UserInfo;
 use skiff_proto::v1::objects_client::ObjectsClient;
@@ -87,7 +87,7 @@ impl Inside {
         let api = Server::new(Settings { store, environment, authenticator: Some(authenticator.clone()), toleration_seconds: 300, service_accounts });
         bootstrap(&api, 6443).await.unwrap();
         let stop = CancellationToken::new();
-        let edge = edge(&keys().trust, ADDRESS.to_owned(), api.clone(), routes(&api), Box::new(|_| Ok(())), stop.clone()).unwrap();
+        let edge = edge(&keys().trust, ADDRESS.to_owned(), api.clone(), grpc(&api), Box::new(|_| Ok(())), stop.clone()).unwrap();
         Self { edge: Arc::new(Edge { authenticator, ..edge }), stop: stop.clone(), _stopped_with_this: stop.drop_guard() }
     }
 
