@@ -12,7 +12,10 @@ use serde_json::Value;
 
 use crate::cluster::files::Files;
 use crate::say::say;
-use rest::{Kind, Rest};
+use rest::{Kind, Refused, Rest};
+
+/// How often an object is patched anew when somebody else wrote in between.
+const TRIES: usize = 16;
 
 /// Where objects are: shared by all these commands.
 #[derive(Clone, Debug, Args)]
@@ -123,20 +126,32 @@ pub async fn apply(files: &Files, args: ApplyArgs) -> Result<()> {
         let (kind, name, namespace) = place(&kinds, &document, &args.scope.namespace)?;
         let path = kind.path(&namespace, &name);
         let before = rest.get_optional(&path).await?;
-        let after = match &before {
-            None => rest.create(&kind.path(&namespace, ""), &three_way::annotated(&document)).await,
-            Some(stored) => rest.patch(&path, &three_way::patch(stored, &document)).await,
+        let done = match before {
+            None => rest.create(&kind.path(&namespace, ""), &three_way::annotated(&document)).await.map(|_| "created"),
+            Some(stored) => change(&rest, &path, stored, &document).await,
         };
-        let after = after.with_context(|| format!("{} \"{name}\"", kind.singular_group()))?;
-        let unchanged = before.as_ref().is_some_and(|before| before["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"]);
-        let what = match before {
-            None => "created",
-            Some(_) if unchanged => "unchanged",
-            Some(_) => "configured",
-        };
+        let what = done.with_context(|| format!("{} \"{name}\"", kind.singular_group()))?;
         say!("{}/{name} {what}", kind.singular_group());
     }
     Ok(())
+}
+
+/// Makes a stored object what the manifest says, and says whether that changed it.
+async fn change(rest: &Rest, path: &str, mut stored: Value, document: &Value) -> Result<&'static str> {
+    let fixed = !document["metadata"]["resourceVersion"].is_null();
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match rest.patch(path, &three_way::patch(&stored, document)).await {
+            Ok(after) if after["metadata"]["resourceVersion"] == stored["metadata"]["resourceVersion"] => return Ok("unchanged"),
+            Ok(_) => return Ok("configured"),
+            // somebody else wrote in between
+            Err(error) if !fixed && tries < TRIES && error.downcast_ref().is_some_and(|Refused(status)| status.is_conflict()) => {
+                stored = rest.get(path).await?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Shows objects.

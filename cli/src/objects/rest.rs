@@ -173,6 +173,11 @@ fn with_manager(path: &str) -> String {
     format!("{path}?fieldManager=skiff&fieldValidation=Strict")
 }
 
+/// What the API server would not do, in its words.
+#[derive(Debug, thiserror::Error)]
+#[error("{} ({})", .0.message, .0.reason)]
+pub struct Refused(pub Status);
+
 async fn answer(response: reqwest::Response) -> Result<Value> {
     let code = response.status();
     for warning in response.headers().get_all("Warning") {
@@ -184,7 +189,7 @@ async fn answer(response: reqwest::Response) -> Result<Value> {
         return serde_json::from_slice(&body).context("the API server's answer");
     }
     match serde_json::from_slice::<Status>(&body) {
-        Ok(status) => bail!("{} ({})", status.message, status.reason),
+        Ok(status) => Err(Refused(status).into()),
         Err(_) => bail!("{code}: {}", String::from_utf8_lossy(&body)),
     }
 }

@@ -17,12 +17,16 @@ pub fn annotated(manifest: &Value) -> Value {
     object
 }
 
-/// A strategic merge patch from what is there to what the manifest says.
+/// A strategic merge patch from what is there to what the manifest says. It is for this revision of what is there, unless the manifest
+/// names another: what somebody else writes in between would look like a change of ours.
 pub fn patch(stored: &Value, manifest: &Value) -> Value {
     let last = stored["metadata"]["annotations"][LAST_APPLIED].as_str().and_then(|text| serde_json::from_str(text).ok());
     let mut patch = annotated(manifest);
     if let (Some(Value::Object(last)), Value::Object(patch)) = (last, &mut patch) {
         take_back(&last, patch);
+    }
+    if patch["metadata"]["resourceVersion"].is_null() {
+        patch["metadata"]["resourceVersion"] = stored["metadata"]["resourceVersion"].clone();
     }
     patch
 }
@@ -50,11 +54,13 @@ mod tests {
     fn what_is_no_longer_said_is_taken_back_and_nothing_else() {
         let first = json!({"metadata": {"name": "a", "labels": {"x": "1", "y": "2"}}, "data": {"k": "v"}});
         let mut stored = annotated(&first);
+        stored["metadata"]["resourceVersion"] = json!("7");
         stored["metadata"]["labels"]["theirs"] = json!("3");
         let second = json!({"metadata": {"name": "a", "labels": {"x": "9"}}});
         let patch = patch(&stored, &second);
         assert_eq!(patch["metadata"]["labels"], json!({"x": "9", "y": null}));
         assert_eq!(patch["data"], Value::Null);
+        assert_eq!(patch["metadata"]["resourceVersion"], "7");
         assert!(patch.as_object().unwrap().contains_key("data"));
     }
 
